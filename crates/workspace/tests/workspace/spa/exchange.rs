@@ -5,8 +5,8 @@ use portcullis::{Options, Snapshot, Source};
 use portcullis_registry::{Lifetimes, NewCode, NotGranted, PresentedCode};
 use portcullis_workspace::Workspace;
 
+use super::super::server::{Server, actor, reads};
 use super::{CALLBACK, CHALLENGE, ORIGIN, Spa, VERIFIER, answer, application};
-use crate::server::{Server, actor, reads};
 
 /// Returns the answer of a policy of the registry to a request for a table from the page `referer`.
 fn decides(server: &Server, secret: &str, table: &str, referer: &str) -> bool {
@@ -38,7 +38,7 @@ fn an_access_token_decides_for_the_pages_of_the_application() {
     let caller = spa.server.get(&access, "/v3/tokens/self").expect(200).json();
     assert_eq!((caller["user"].as_str(), caller["client_id"].as_str()), (Some("ana"), Some(&*spa.id)), "{caller}");
     spa.server.get(&access, "/v3/tokens").expect(200);
-    spa.server.post(&access, "/v3/tokens", crate::server::TOKEN).problem(403, "insufficient_scope");
+    spa.server.post(&access, "/v3/tokens", super::super::server::TOKEN).problem(403, "insufficient_scope");
     spa.server.get(&access, "/v3/clients").problem(403, "insufficient_scope");
     // No secret is in the database, its log, or an address.
     let refresh = reply.text("refresh_token");
@@ -201,7 +201,7 @@ fn an_access_token_is_introspected_and_revoked() {
     let other = spa.server.machine("cleo", None);
     let tokens = spa.tokens();
     let access = tokens.text("access_token");
-    let introspect = |machine: &crate::server::Machine| {
+    let introspect = |machine: &super::super::server::Machine| {
         let client = format!("client_id={}&client_secret={}", machine.id, machine.secret);
         spa.server.form("/oauth/introspect", &format!("token={access}&{client}")).expect(200).json()
     };
@@ -249,7 +249,8 @@ fn users_of_one_application_share_no_remembered_answer() {
     let spa = Spa { cookie: cleo, ..spa };
     let cleo = spa.exchange(&spa.code(&scope)).expect(200).text("access_token");
     let key = [("idempotency-key", "c8a1a2b0-6d5e-4c8f-9d53-8f1f3c2f7a11")];
-    let create = |access: &str| spa.server.call(access, "POST", "/v3/tokens", &key, crate::server::TOKEN).expect(201);
+    let create =
+        |access: &str| spa.server.call(access, "POST", "/v3/tokens", &key, super::super::server::TOKEN).expect(201);
     let (first, second) = (create(&ana), create(&cleo));
     assert_ne!(first.text("token"), second.text("token"));
     assert_eq!((first.text("owner"), second.text("owner")), ("ana".to_owned(), "cleo".to_owned()));

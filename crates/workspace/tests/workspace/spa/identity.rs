@@ -6,8 +6,8 @@ use ring::rsa::PublicKeyComponents;
 use ring::signature::RSA_PKCS1_2048_8192_SHA256;
 use serde_json::{Value, json};
 
+use super::super::server::Server;
 use super::{Spa, sign_in};
-use crate::server::Server;
 
 fn part(token: &str, index: usize) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(token.split('.').nth(index).unwrap()).unwrap()).unwrap()
