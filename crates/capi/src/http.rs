@@ -194,7 +194,7 @@ unsafe fn decided(policy: &pcl_policy, request: *const pcl_http_request) -> Resu
 /// # Safety
 ///
 /// `request` is valid during `'a`.
-unsafe fn read_headers<'a>(request: &pcl_http_request, headers: &mut Sent<'a>) -> Result<(), Invalid> {
+unsafe fn read_headers(request: &pcl_http_request, headers: &mut Sent<'_>) -> Result<(), Invalid> {
     // SAFETY: valid by the contract.
     let list: &[pcl_header] =
         unsafe { list(request.headers, request.header_count, "request.headers", PCL_MAX_HEADERS) }?;
