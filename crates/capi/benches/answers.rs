@@ -10,13 +10,14 @@
     reason = "a benchmark that fails should stop"
 )]
 
+#[expect(dead_code, reason = "other benchmarks use the rest")]
 #[path = "../../../benches/workload/http.rs"]
 mod http;
 
 use std::ptr;
 
-use portcullis_c::abi::*;
-use portcullis_c::*;
+use portcullis_c::abi::{pcl_header, pcl_http_request, pcl_text};
+use portcullis_c::{pcl_answer_free, pcl_decide_http, pcl_open_bytes, pcl_policy, pcl_policy_free};
 
 /// SAFETY of the calls in this file: all pointers lead to values that live during the call.
 fn main() {
