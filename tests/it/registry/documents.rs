@@ -1,5 +1,6 @@
 //! Documents that a registry writes and reads.
 
+use portcullis::base::is_control;
 use portcullis_document::load::Input;
 use portcullis_registry::Actor;
 use serde_json::{Value, json};
@@ -27,7 +28,7 @@ fn policy_document_has_exactly_what_an_export_has() {
     let mut tokens = Vec::new();
     for (index, text) in TEXTS.iter().enumerate() {
         // Names are of one line; a query may have any character.
-        let name = text.replace(char::is_control, " ");
+        let name = text.replace(is_control, " ");
         tokens.push(json!({
             "id": format!("{index} {name}"), "name": name, "owner": format!("owner of {name}"),
             "token": format!("secret {index}"), "allowed_apis": ["sql", "maps"],
