@@ -583,7 +583,7 @@ fn fixes_of_names_in_typographic_quotes_are_names_of_their_kind() {
         ("bigquery", "“a.b.c”", "a.b.c"),
         ("bigquery", "a.“b”.c_*", "a.`b`.c_*"),
         ("databricks", "a.b.c\u{201d}", "a.b.c"),
-        ("snowflake", "a.b.\"“c”\"", "a.b.\"c\""),
+        ("snowflake", "a.b.\"“c”\"", "A.B.\"c\""),
     ] {
         let loaded = load(dialect, source);
         let found = loaded.warnings().find(|found| found.code == "typographic_quotes");
