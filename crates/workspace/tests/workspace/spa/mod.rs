@@ -157,7 +157,7 @@ pub(super) fn application(server: &Server, owner: &str, title: &str) -> String {
             "https://app.example.com/q?a=1",
             "http://localhost:5173/cb",
             "http://127.0.0.1/native",
-            "http://[::1]:9/native",
+            "http://[::1]:8009/native",
         ]),
         logout_urls: texts(&["https://app.example.com/bye"]),
         web_origins: texts(&[ORIGIN]),
