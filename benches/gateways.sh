@@ -163,7 +163,7 @@ envoy-http() { sidecar && envoy_with envoy-http; }
 # Starts a HAProxy with one thread and the example $1, in which $2 is changed. With UPSTREAM=file, it answers by itself.
 haproxy_with() {
     local examples=$PWD/examples/gateways
-    sed "s/127.0.0.1:8080/127.0.0.1:$port/; s/127.0.0.1:8181/127.0.0.1:$((port + 81))/; s/127.0.0.1:8183/127.0.0.1:$((port + 83))/
+    sed "s/127.0.0.1:8080/127.0.0.1:$port/; s/127.0.0.1:8181/127.0.0.1:$((port + 81))/; s/127.0.0.1:8184/127.0.0.1:$((port + 83))/
         s/127.0.0.1:9000/127.0.0.1:$((port + 90))/; s#/etc/haproxy/#$examples/#; s/^    daemon/    nbthread 1/
         /^    \(log\|chroot\|stats\|user\|group\) /d; ${2:-}" "$examples/$1.cfg" >"$folder/haproxy.cfg"
     [[ ${UPSTREAM:-proxy} != file ]] || sed -i 's/^    default_backend apis/    http-request return status 200/' "$folder/haproxy.cfg"

@@ -117,7 +117,7 @@ def gateway(name, file, command, directory, portcullis_port, upstream_port, exam
     port, second = free_port(), free_port()
     directory = directory / name
     directory.mkdir()
-    ports = {"8080": port, "8181": portcullis_port, "8183": spoe_port(portcullis_port), "9000": upstream_port, "2019": second}
+    ports = {"8080": port, "8181": portcullis_port, "8184": spoe_port(portcullis_port), "9000": upstream_port, "2019": second}
     for source in (examples or EXAMPLES).iterdir():
         text = source.read_text().replace("{root}", str(EXAMPLES.parents[1]))
         for old, new in ports.items():

@@ -141,7 +141,7 @@ fn addresses_and_files_are_checked_before_the_policy_is_compiled() {
             vec!["--admin", "127.0.0.1:7", "--spoe", "0.0.0.0:7"],
             "are the same address for administration and for HAProxy",
         ),
-        (vec!["--spoe", "8183"], "help: write `127.0.0.1:8183`"),
+        (vec!["--spoe", "8184"], "help: write `127.0.0.1:8184`"),
         (with(&["--spoe", "unix:/nowhere/at/all.sock"]), "the folder does not exist"),
         (
             vec!["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--spoe", &taken],
