@@ -25,7 +25,7 @@ jq -n --arg connection "$connection" --arg source "$granted" '{
     allowed_apis: ["maps"], expiration_date: "1d", grants: [{connection_name: $connection, source: $source}]}' |
     api "$workspace/v3/tokens" -H "Idempotency-Key: $(od -An -N16 -tx1 /dev/urandom | tr -d " \n")" -d @- -D "$folder/answer" >"$folder/token.json"
 id=$(jq -r .id "$folder/token.json")
-echo "minted $id"
+echo "minted $id, which expires at $(jq -r .expiration_date "$folder/token.json")"
 
 # 3. Use it at the sidecar.
 decides() {

@@ -1,8 +1,12 @@
-// Serves the application, and stands for your gateway: it asks the sidecar about each request for data.
+// Serves the application, and plays the part of your gateway: it asks the sidecar about each request for data.
 import { createServer, request as send } from "node:http";
 import { readFile } from "node:fs/promises";
 
 const { PORT = "5173", DOMAIN = "http://127.0.0.1:8183", CLIENT_ID = "", SIDECAR = "http://127.0.0.1:8181" } = process.env;
+if (!CLIENT_ID) {
+  console.error("CLIENT_ID is not set\nhelp: start with the id that `portcullis credentials create spa` printed: `CLIENT_ID=spa_… npm start`");
+  process.exit(2);
+}
 const sdk = new URL("node_modules/@auth0/auth0-spa-js/dist/auth0-spa-js.production.esm.js", import.meta.url);
 const files = {
   "/": [new URL("index.html", import.meta.url), "text/html; charset=utf-8"],
