@@ -137,7 +137,7 @@ fn detail(case: &Case<'_, '_>, number: u8) -> String {
 
 fn presented(case: &Case<'_, '_>) -> String {
     if case.known_by == KnownBy::Id {
-        return "the question names one by its id".to_owned();
+        return "the request names a token by its id".to_owned();
     }
     match case.request.credential {
         Credential::Missing => "the request has none".to_owned(),
@@ -247,7 +247,8 @@ fn granted(case: &Case<'_, '_>) -> String {
     let Some(block) = case.block() else { return considered };
     if let Some((index, source)) = case.failing() {
         let which = case.which(index);
-        return format!("{which}no such grant covers {}; {considered}", source_text(case, source));
+        let connection = case.quoted(case.request.connection);
+        return format!("{which}no grant on {connection} covers {}; {considered}", source_text(case, source));
     }
     let Decision::Allow(allow) = case.decision else { return considered };
     let covered = case.sources().iter().zip(allow.grants()).map(|(&source, &grant)| {

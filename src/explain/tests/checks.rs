@@ -135,7 +135,7 @@ fn every_check_describes_its_input() {
             9,
             (
                 "failed",
-                "no such grant covers named source `shop`; `sql` considers queries, named sources and all sources",
+                "no grant on `curated` covers named source `shop`; `sql` considers queries, named sources and all sources",
             ),
             "no grant",
         ),
@@ -169,7 +169,7 @@ deny: source_not_granted (403), token `tk_1`
   ok   6. every source is well-formed: named source `shosp`
   ok   7. it has a grant on the connection: 1 grant on `curated`, of dialect `generic`
   ok   8. the connection accepts the kind of source: `curated` refuses queries, and no source is one
-  FAIL 9. a considered grant covers every source: no such grant covers named source `shosp`; `sql` considers queries, \
+  FAIL 9. a considered grant covers every source: no grant on `curated` covers named source `shosp`; `sql` considers queries, \
 named sources and all sources
 near misses:
   - named source `shosp` differs by a transposition from granted `shops` [similar_named_source]

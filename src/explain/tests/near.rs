@@ -450,7 +450,7 @@ fn denied_requests_report_near_misses_of_the_whole_request() {
     let two = [Source::Resource("carto.shared.demo_table"), Source::Resource("carto.shared.demo_tables")];
     let explanation = explained(&snapshot, &request.sources(&two));
     assert_eq!((explanation.near_misses()[0].source, explanation.near_misses()[0].grant), (Some(1), Some(0)));
-    assert!(explanation.checks()[8].detail.starts_with("source 1 of 2, no such grant"), "{explanation}");
+    assert!(explanation.checks()[8].detail.starts_with("source 1 of 2, no grant on"), "{explanation}");
 
     let shouted = SECRET.to_uppercase();
     for leaking in

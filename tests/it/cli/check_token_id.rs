@@ -17,9 +17,9 @@ fn decision_by_id_is_the_decision_by_secret() {
                 |token: &str| format!("check --policy policy.json --now 2026-11-22 {token} --api {request} {more}");
             let by_secret = dir.command(&check("--token-stdin")).stdin(SECRET).stdout(code);
             let by_id = dir.command(&check("--token-id tok")).stdout(code);
-            // Only the first two checks tell how the token was found.
+            // Only the first two checks report how the token was found.
             let rest = |text: &str| text.replace("the request has a secret", "").replace("its secret is", "");
-            let own = |text: &str| text.replace("the question names one by its id", "").replace("its id is", "");
+            let own = |text: &str| text.replace("the request names a token by its id", "").replace("its id is", "");
             assert_eq!(own(&by_id), rest(&by_secret), "{request} {more}");
         }
     }
