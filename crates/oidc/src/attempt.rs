@@ -13,7 +13,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// The length of keys and derived values, in bytes.
 const LEN: usize = 32;
 
-/// How long an attempt may take, in seconds.
+/// The lifetime of an attempt, in seconds.
 const LIFETIME: u64 = 10 * 60;
 
 /// The maximum length of the page to come back to, in bytes: the state is a part of a URL.

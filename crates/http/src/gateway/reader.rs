@@ -14,7 +14,7 @@ use crate::access::{Access, AccessSource, SourceKind};
 use portcullis::base::bytes::all;
 use portcullis::query::NamedSource;
 
-/// The handling of browsers' preflights (W4). They carry no token, so that nothing about them can be decided.
+/// The handling of browsers' preflights (W4). They carry no token, so they are not decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Preflights {
     /// No preflight reaches the upstream: the caller answers or denies it.
@@ -147,7 +147,7 @@ impl Reader {
         Ok(token.filter(|token| !token.is_empty()))
     }
 
-    /// Reads the path of a target that all servers split alike into path and query. Returns the query.
+    /// Reads the path of a target that all servers split at the same byte into path and query. Returns the query.
     fn read_path<'r>(&self, target: &'r str, path: &mut Path<'r>) -> Result<&'r str, NotUnderstood> {
         if !all(target.as_bytes(), |lanes| lanes.within(b'!', b'~') & !lanes.equal(b'#')) {
             return Err(NotUnderstood::new(if all(target.as_bytes(), |lanes| lanes.within(b'!', b'~')) {

@@ -30,7 +30,7 @@ impl Absent {
     pub(crate) fn restore(self) {
         let Some(file) = self.file else { return };
         let is_removed = match fs::metadata(&file) {
-            // Its creation failed.
+            // The creation of the registry failed.
             Ok(found) if found.len() == 0 => fs::remove_file(&file).is_ok(),
             Ok(_) => runtime().is_ok_and(|runtime| runtime.block_on(remove_unchanged(&file)).unwrap_or(false)),
             Err(_) => true,
@@ -44,7 +44,7 @@ impl Absent {
 
 /// Removes the registry at `path` if it has no change and no other process uses it.
 ///
-/// The exclusive lock keeps other processes out. One that opened the file before waits for the lock, and then finds that
+/// The exclusive lock keeps other processes out. A process that opened the file before waits for the lock, and then finds that
 /// the file was removed.
 async fn remove_unchanged(path: &Path) -> sqlx::Result<bool> {
     const PATIENCE: Duration = Duration::from_millis(100);

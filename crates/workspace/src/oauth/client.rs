@@ -25,8 +25,8 @@ struct Presented {
 ///
 /// # Errors
 ///
-/// If the client is unknown or has another secret: the same answer, after the same work. After too many of these, the address
-/// may not try this client for a while, and after more, no client.
+/// Unknown clients and wrong secrets get the same error. After 20 failures an address is blocked for this client, after 100 for
+/// all.
 pub(super) async fn authenticate(
     workspace: &Workspace,
     headers: &HeaderMap,
