@@ -118,8 +118,8 @@ def drive(binary, wanted, directory):
                 gateways.append((name, gateway))
         with misread.serving(Fickle, port):
             for name, gateway in gateways:
-                # Envoy's first example asks over gRPC, which this check does not speak.
-                if name == "envoy-grpc":
+                # These ask over gRPC and SPOE, which this check does not speak.
+                if name in ("envoy-grpc", "haproxy-spoe"):
                     continue
                 # Traefik listens before it has read its routes.
                 while client.exchange(gateway.port, REQUEST)[0] == 404:
