@@ -34,7 +34,8 @@ fn check_home_of_url(path: &str) -> Result<(), RegistryError> {
 
 /// Returns `text` for an error: neither parameters, which may hold a key, nor user info, which may hold a password.
 fn shown(text: &str) -> Option<String> {
-    let is_plain = !text.contains(['?', '#', '%', '@']) && !text.contains("://");
+    // The settings of PostgreSQL, such as `host=db password=…`, have `=`.
+    let is_plain = !text.contains(['?', '#', '%', '@', '=']) && !text.contains("://");
     is_plain.then(|| quoted(text))
 }
 
@@ -149,10 +150,15 @@ impl FromStr for Location {
 
 /// Reads the URL `text` of a SQLite file, which has `rest` after its scheme.
 fn sqlite(text: &str, rest: &str) -> Result<Location, RegistryError> {
+    let first = |path: &str| path.split('/').next().unwrap_or_default().to_owned();
     let (path, has_host) = match rest.strip_prefix("//") {
-        Some(path) => (path, path.split('/').next().is_some_and(|host| host.contains('@'))),
-        None => (rest, false),
+        Some(path) => (path, first(path).contains('@')),
+        // A user with a password and a host. A file of such a name can be written as `./a:b@c`.
+        None => (rest, first(rest).split_once('@').is_some_and(|(user, _)| user.contains(':'))),
     };
+    if path.contains("://") {
+        return Err(invalid("the URL of the registry has another URL after `sqlite:`", FORM));
+    }
     if path.is_empty() || path == ":memory:" {
         return Err(invalid(format!("{} names no file", quoted(text)), FORM));
     }
@@ -172,6 +178,31 @@ impl fmt::Display for Location {
         match &self.database {
             Database::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
             Database::Postgres(url) => url.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Location;
+
+    #[test]
+    fn errors_of_urls_never_have_a_password() {
+        for text in [
+            "host=h password=hunter2",
+            "password=hunter2",
+            "sqlite:postgres://u:hunter2@h/d",
+            "sqlite:u:hunter2@h/d",
+            "sqlite://u:hunter2@h/d",
+            "u:hunter2@h/d",
+            "mysql://u:hunter2@h/d",
+            "postgres//u:hunter2@h/d",
+        ] {
+            let error = text.parse::<Location>().unwrap_err().to_string();
+            assert!(!error.contains("hunter2"), "{text}: {error}");
+        }
+        for text in ["sqlite:./u:x@h/d", "sqlite:registry@home.db", "sqlite:/a:b@c/registry.db"] {
+            assert!(text.parse::<Location>().is_ok(), "{text}");
         }
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use portcullis::base::quoted;
+use portcullis::base::{is_control, quoted};
 use portcullis::model::{Connection, GrantSource, Policy, Token};
 use portcullis::name::{CanonicalName, Dialect, Name, NameBuffer, STAR};
 use portcullis_audit::catalog::{Broken, Row, WrittenName};
@@ -20,8 +20,24 @@ pub(super) struct DatabaseArgs {
     ///
     /// The database of the connection. Names get it if grants have a database, and lose it if grants have none.
     /// Example: `--catalog-database main`
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = database)]
     catalog_database: Option<String>,
+}
+
+/// Reads the name of a database: one segment, without quotes. Any other text would be in no name of a catalog.
+fn database(text: &str) -> Result<String, String> {
+    let decorations = |character: char| {
+        character.is_whitespace() || is_control(character) || "\"'`[]()*/\\;,“”‘’«»".contains(character)
+    };
+    // Projects of BigQuery may have a domain with dots: `example.com:project`.
+    let has_segments = text.contains('.') && !text.contains(':');
+    if !text.is_empty() && !text.contains(decorations) && !has_segments {
+        return Ok(text.to_owned());
+    }
+    let bare = text.trim_matches(|character: char| decorations(character) || character == '.');
+    let bare = bare.split('.').next().unwrap_or_default();
+    let example = if bare.is_empty() || bare.contains(decorations) { "main" } else { bare };
+    Err(format!("expected one name without quotes, found {}\nhelp: write `--catalog-database {example}`", quoted(text)))
 }
 
 /// The segments of a schema and a table.
@@ -213,4 +229,33 @@ fn count(name: WrittenName<'_>) -> Option<usize> {
 /// The dots that separate segments. In a canonical name, a dot inside a segment is another byte.
 fn dots(name: &[u8]) -> usize {
     memchr::memchr_iter(b'.', name).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::database;
+
+    #[test]
+    fn database_is_one_name_without_quotes() {
+        for text in ["acme", "my-project", "example.com:project", "MY_DB", "a$b", "näme"] {
+            assert_eq!(database(text).as_deref(), Ok(text));
+        }
+        for (text, fix) in [
+            ("\"acme\"", "acme"),
+            ("`acme`", "acme"),
+            (" acme", "acme"),
+            ("acme ", "acme"),
+            ("acme.", "acme"),
+            ("acme.public", "acme"),
+            ("[acme]", "acme"),
+            ("*", "main"),
+            ("ac/me", "main"),
+            ("", "main"),
+            ("a\u{2028}b", "main"),
+        ] {
+            let error = database(text).unwrap_err();
+            assert!(error.ends_with(&format!("write `--catalog-database {fix}`")), "{text}: {error}");
+            assert!(database(fix).is_ok(), "{fix}");
+        }
+    }
 }
