@@ -220,10 +220,13 @@ impl Visitor {
     /// that read more.
     fn function(&mut self, function: &Function) {
         let first = function.name.0.first().and_then(|part| part.as_ident());
+        // In BigQuery, one pair of backquotes may be around several parts.
+        let is_path = |part: &&Ident| self.dialect == Dialect::BigQuery && part.value.contains('.');
+        let has_schema = function.name.0.len() > 1 || first.is_some_and(|part| is_path(&part));
         let first = first.map(|part| part.value.to_ascii_lowercase()).unwrap_or_default();
-        let is_built_in = function.name.0.len() == 1
-            || first == "pg_catalog"
-            || (self.dialect == Dialect::BigQuery && OWN.contains(&first.as_str()));
+        let first = first.split('.').next().unwrap_or_default();
+        let is_built_in =
+            !has_schema || first == "pg_catalog" || (self.dialect == Dialect::BigQuery && OWN.contains(&first));
         if !is_built_in {
             self.beyond(format!("{}()", function.name));
         }
