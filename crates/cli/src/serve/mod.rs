@@ -128,7 +128,7 @@ struct ListenArgs {
     /// Also listen for HAProxy's SPOE
     ///
     /// The Stream Processing Offload Engine needs less time than a Lua script. An IP address and port, or `unix:PATH`.
-    /// Example: `--spoe 127.0.0.1:8183`
+    /// Example: `--spoe 127.0.0.1:8184`
     #[arg(long, value_name = "ADDRESS")]
     spoe: Option<Address>,
     /// Set the permissions of Unix sockets [default: 600]
