@@ -6,6 +6,7 @@
 `machine.json` is the output of `portcullis credentials create m2m --format json`.
 """
 
+import http.client
 import json
 import os
 import sys
@@ -19,15 +20,21 @@ GRANTED = os.environ.get("GRANTED", "carto.shared.roads")
 DENIED = os.environ.get("DENIED", "carto.private.salaries")
 
 
-def call(method, url, body=None, headers=()):
-    """Sends a request. Returns status, headers and the JSON of the answer, which may be an error."""
+def call(method, url, body=None, headers=(), what="workspace"):
+    """Sends a request to `what`. Returns status, headers and the JSON of the answer, which may be an error."""
     request = urllib.request.Request(url, data=body, method=method, headers=dict(headers))
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             status, found, text = answer.status, answer.headers, answer.read()
     except urllib.error.HTTPError as error:
         status, found, text = error.code, error.headers, error.read()
-    return status, found, json.loads(text) if text else None
+    except (OSError, http.client.HTTPException):
+        origin = "{0.scheme}://{0.netloc}".format(urllib.parse.urlsplit(url))
+        raise SystemExit(f"error: the {what} at {origin} does not answer") from None
+    try:
+        return status, found, json.loads(text) if text else None
+    except ValueError:
+        raise SystemExit(f"error: expected JSON from the {what}, found something else at {url}") from None
 
 
 class Workspace:
@@ -89,7 +96,9 @@ class Workspace:
 def decide(sidecar, secret, resource):
     """Asks the sidecar whether the token may read a table. A gateway does this for each request."""
     body = json.dumps({"token": secret, "api": "maps", "connection": CONNECTION, "resource": resource}).encode()
-    _, _, answer = call("POST", sidecar + "/v1/decide", body, {"Content-Type": "application/json"})
+    status, _, answer = call("POST", sidecar + "/v1/decide", body, {"Content-Type": "application/json"}, "sidecar")
+    if status != 200:
+        raise SystemExit(f"error: the sidecar answers with the status {status}")
     return answer["decision"]
 
 
@@ -112,10 +121,13 @@ def main():
         workspace = Workspace(workspace_url, json.load(file))
     token = workspace.mint(GRANTED, "1d")
     print(f"minted {token['id']}, which expires at {token['expiration_date']}")
-    wait_for(sidecar, token["token"], GRANTED, "allow")
-    wait_for(sidecar, token["token"], DENIED, "deny")
-    workspace.revoke(token["id"])
-    print(f"revoked {token['id']}")
+    try:
+        wait_for(sidecar, token["token"], GRANTED, "allow")
+        wait_for(sidecar, token["token"], DENIED, "deny")
+    finally:
+        # Also after an error: a token that nobody uses can still leak.
+        workspace.revoke(token["id"])
+        print(f"revoked {token['id']}")
     wait_for(sidecar, token["token"], GRANTED, "deny")
 
 

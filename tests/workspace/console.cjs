@@ -732,8 +732,10 @@ const main = async () => {
     await test("pages fit 320 px and dark screens", async () => {
       for (const colorScheme of ["light", "dark"]) {
         const small = await context(browser, site, { viewport: { width: 320, height: 640 }, colorScheme });
-        for (const target of ["/credentials/tokens", "/credentials/tokens/new", `/credentials/tokens/${token.id}`, `/credentials/tokens/${token.id}/edit`, `/credentials/tokens/${token.id}/delete`, "/connections", "/catalog", "/trail", "/sources", "/credentials/spa", "/credentials/m2m"]) {
+        for (const target of ["/credentials/tokens", "/credentials/tokens/new", `/credentials/tokens/${token.id}`, `/credentials/tokens/${token.id}/edit`, `/credentials/tokens/${token.id}/delete`, "/connections", "/catalog", "/trail", "/users", "/report", "/sources", "/credentials/spa", "/credentials/m2m"]) {
           await small.goto(site.url + target);
+          const isSeen = await small.evaluate(() => [...document.querySelectorAll("nav [aria-current]")].every((it) => it.getBoundingClientRect().right <= innerWidth));
+          assert.ok(isSeen, `${target}: the current tab is on the screen`);
           if (target.endsWith("new")) await small.waitForFunction(() => document.querySelector("[data-save]").disabled);
           await sound(small, `${target} on a phone, ${colorScheme}`);
         }

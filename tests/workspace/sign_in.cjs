@@ -165,7 +165,7 @@ const main = async () => {
       await page.goto(`${site.url}/login/start`);
       await page.waitForSelector("[name=login]");
       await page.click("text=Cancel");
-      await page.waitForSelector("text=/has refused the sign-in: `access_denied`/");
+      await page.waitForSelector("text=/has refused the sign-in: access_denied/");
     });
 
     await test("the answer of the provider is worth nothing in another browser", async () => {

@@ -199,6 +199,11 @@ impl User {
         let name = name.into();
         Self { name, role, is_disabled: false, is_invited: true, email: None, issuer: None, subject: None }
     }
+
+    /// Returns what a user without a record is: a developer without an invitation.
+    pub fn unrecorded(name: impl Into<String>) -> Self {
+        Self { is_invited: false, ..Self::new(name, Role::default()) }
+    }
 }
 
 /// The rights of a user.

@@ -220,6 +220,8 @@ pub(super) trait Records: Declared {
     fn remove_client(&mut self, id: &str) -> Result<()>;
 
     fn users(&mut self) -> Result<Vec<User>>;
+    /// Returns the names of the users who own a token or a client, sorted.
+    fn owners(&mut self) -> Result<Vec<String>>;
     fn user(&mut self, name: &str) -> Result<Option<User>>;
     fn put_user(&mut self, user: &User) -> Result<()>;
     fn remove_user(&mut self, name: &str) -> Result<()>;

@@ -1,5 +1,6 @@
 //! Users of the workspace, their roles, and how they sign in.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use super::error::{Result, invalid, refused};
@@ -63,6 +64,21 @@ impl Registry {
     /// If the database fails.
     pub fn users(&mut self) -> Result<Vec<User>> {
         self.storage.read()?.users()
+    }
+
+    /// Returns the users with a record, and those without one who own a token or a client, by name.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn users_and_owners(&mut self) -> Result<Vec<User>> {
+        let mut records = self.storage.read()?;
+        let mut users = records.users()?;
+        let known: HashSet<String> = users.iter().map(|user| user.name.clone()).collect();
+        let unrecorded = records.owners()?.into_iter().filter(|owner| !known.contains(owner));
+        users.extend(unrecorded.map(User::unrecorded));
+        users.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(users)
     }
 
     /// Returns the record of the user `name`, if any.

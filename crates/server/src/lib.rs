@@ -138,10 +138,12 @@ impl Default for ServerOptions {
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// The address cannot be bound.
-    #[error("cannot listen on {address}: {}", reason(error))]
+    #[error("cannot listen on {address}: {}", reason(error, option))]
     Address {
         /// The address.
         address: Address,
+        /// The option of the command line that sets the address.
+        option: &'static str,
         /// The error of the system.
         error: std::io::Error,
     },
@@ -166,13 +168,15 @@ pub enum BindError {
     Thread(std::io::Error),
 }
 
-fn reason(error: &std::io::Error) -> String {
+fn reason(error: &std::io::Error, option: &str) -> String {
     use std::io::ErrorKind;
     // An error of this crate has its own message.
     match error.kind() {
         _ if error.raw_os_error().is_none() => error.to_string(),
         ErrorKind::AddrInUse => {
-            "another program uses the address\nhelp: stop that program, or choose another address".to_owned()
+            format!(
+                "another program uses the address\nhelp: stop that program, or choose another address with `{option}`"
+            )
         }
         ErrorKind::AddrNotAvailable => {
             "this machine does not have the address\nhelp: use 0.0.0.0 or [::] to listen on all addresses".to_owned()
@@ -218,11 +222,12 @@ impl Listeners {
         let certificates = load(tls)?;
         // Listeners with the same files share their certificates, which are then read once.
         let admin_certificates = if admin_tls == tls { certificates.clone() } else { load(admin_tls)? };
-        let bind = |address: &Address| {
-            Bound::new(address, *socket_mode).map_err(|error| BindError::Address { address: address.clone(), error })
+        let bind = |address: &Address, option| {
+            let failed = |error| BindError::Address { address: address.clone(), option, error };
+            Bound::new(address, *socket_mode).map_err(failed)
         };
-        let (decisions, admin) = (bind(listen)?, bind(admin)?);
-        let spoe = spoe.as_ref().map(bind).transpose()?;
+        let (decisions, admin) = (bind(listen, "--listen")?, bind(admin, "--admin")?);
+        let spoe = spoe.as_ref().map(|spoe| bind(spoe, "--spoe")).transpose()?;
         Ok(Self { decisions, admin, spoe, tls: certificates, admin_tls: admin_certificates, options })
     }
 
@@ -240,11 +245,11 @@ impl Listeners {
         let reloads = CertificateReloads::start(watched).map_err(BindError::Thread)?;
         let certificates = [("decisions", tls.clone()), ("admin", admin_tls.clone())];
         let certificates = certificates.into_iter().filter_map(|(name, tls)| Some((name, tls?))).collect();
-        let failed = |(address, error)| BindError::Address { address, error };
-        let decisions = decisions.listen(tls.clone()).map_err(failed)?;
-        let spoe = spoe.map(|spoe| spoe.listen(tls)).transpose().map_err(failed)?;
+        let failed = |option| move |(address, error)| BindError::Address { address, option, error };
+        let decisions = decisions.listen(tls.clone()).map_err(failed("--listen"))?;
+        let spoe = spoe.map(|spoe| spoe.listen(tls)).transpose().map_err(failed("--spoe"))?;
         let listening = operators.handle.spawn(async move { admin.listen(admin_tls) }).await;
-        let admin = listening.map_err(|error| BindError::Thread(error.into()))?.map_err(failed)?;
+        let admin = listening.map_err(|error| BindError::Thread(error.into()))?.map_err(failed("--admin"))?;
         let own_name = public_url.as_ref().map(PublicUrl::host);
         let sites = Sites::new(decisions.address(), &hosts, own_name, cors.clone());
         let admin_sites = Sites::new(admin.address(), &hosts, None, cors.clone());

@@ -52,6 +52,9 @@ pub struct Site {
     drain: Duration,
 }
 
+/// The option that sets the address of a site.
+const LISTEN: &str = "--listen";
+
 impl BoundSite {
     /// Binds the address and loads the certificates.
     ///
@@ -60,8 +63,11 @@ impl BoundSite {
     /// If the address cannot be bound, or TLS cannot be set up.
     pub fn new(options: SiteOptions) -> Result<Self, BindError> {
         let tls = options.tls.clone().map(Certificates::load).transpose()?;
-        let bound = Bound::new(&options.listen, options.socket_mode)
-            .map_err(|error| BindError::Address { address: options.listen.clone(), error })?;
+        let bound = Bound::new(&options.listen, options.socket_mode).map_err(|error| BindError::Address {
+            address: options.listen.clone(),
+            option: LISTEN,
+            error,
+        })?;
         Ok(Self { bound, tls, options })
     }
 
@@ -73,7 +79,8 @@ impl BoundSite {
     pub fn listen(self) -> Result<Site, BindError> {
         let Self { bound, tls, options } = self;
         let reloads = CertificateReloads::start(tls.iter().cloned().collect()).map_err(BindError::Thread)?;
-        let listener = bound.listen(tls).map_err(|(address, error)| BindError::Address { address, error })?;
+        let listener =
+            bound.listen(tls).map_err(|(address, error)| BindError::Address { address, option: LISTEN, error })?;
         let hosts = Hosts::new(listener.address(), &options.hosts, options.own_name.as_deref());
         Ok(Site { listener, hosts: Arc::new(hosts), reloads, limits: options.limits, drain: options.drain })
     }

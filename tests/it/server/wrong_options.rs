@@ -126,8 +126,8 @@ fn addresses_and_files_are_checked_before_the_policy_is_compiled() {
     let with = |options: &[&'static str]| [&free[..], options].concat();
     let tls = |certificate, key| with(&["--tls-cert", certificate, "--tls-key", key]);
     for (options, error) in [
-        (vec!["--admin", "127.0.0.1:0", "--listen", &taken], "another program uses the address"),
-        (vec!["--listen", "127.0.0.1:0", "--admin", &taken], "another program uses the address"),
+        (vec!["--admin", "127.0.0.1:0", "--listen", &taken], "or choose another address with `--listen`"),
+        (vec!["--listen", "127.0.0.1:0", "--admin", &taken], "or choose another address with `--admin`"),
         (vec!["--admin", "127.0.0.1:0", "--listen", "203.0.113.1:1"], "this machine does not have the address"),
         (vec!["--listen", "127.0.0.1:7", "--admin", "127.0.0.1:7"], "are the same address"),
         (vec!["--listen", "0.0.0.0:7", "--admin", "127.0.0.1:7"], "are the same address"),
@@ -145,7 +145,7 @@ fn addresses_and_files_are_checked_before_the_policy_is_compiled() {
         (with(&["--spoe", "unix:/nowhere/at/all.sock"]), "the folder does not exist"),
         (
             vec!["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--spoe", &taken],
-            "another program uses the address",
+            "or choose another address with `--spoe`",
         ),
         (vec!["--listen", "unix:taken.sock", "--admin", "127.0.0.1:0"], "another server listens on it"),
         (vec!["--listen", "unix:missing/a.sock", "--admin", "127.0.0.1:0"], "the folder does not exist"),

@@ -54,7 +54,7 @@ fn expiry(subject: &Subject<'_>, found: &mut Collector<'_>) {
             if left <= found.options.expires_within {
                 let when = if left < DAY { "within a day".to_owned() } else { in_days(left) };
                 let message = format!("the token expires {when}, at {end}");
-                let fix = Fix::say("make another token, and replace this one before");
+                let fix = Fix::say("make another token, and replace this one before it expires");
                 let path = subject.path().key("expiration_date");
                 found.add(raw(subject, &EXPIRES_SOON, path, message, fix));
             }

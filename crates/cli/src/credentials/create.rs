@@ -148,9 +148,11 @@ pub(super) struct UrlArgs {
     /// Allow this redirect URL after logout; repeat for more
     #[arg(long, value_name = "URL")]
     logout_url: Vec<String>,
-    /// Allow silent login renewal from this origin; repeat for more
+    /// Use access tokens on the pages of this origin; repeat for more
     ///
-    /// An origin has no path. Example: `https://atlas.example.com`
+    /// Access tokens are valid on the pages of these origins, which may also renew a login silently.
+    /// Without any, access tokens are valid on the pages of the callbacks' origins. An origin has no
+    /// path. Example: `https://atlas.example.com`
     #[arg(long, value_name = "ORIGIN")]
     web_origin: Vec<String>,
     /// Allow cross-origin calls from this origin; repeat for more

@@ -394,6 +394,10 @@ impl Records for PostgresRecords<'_> {
         self.all_users()
     }
 
+    fn owners(&mut self) -> Result<Vec<String>> {
+        self.all_owners()
+    }
+
     fn user(&mut self, name: &str) -> Result<Option<User>> {
         self.user_named(name)
     }

@@ -27,6 +27,12 @@ impl SqliteRecords<'_> {
         rows.into_iter().map(columns::user).collect()
     }
 
+    pub(super) fn all_owners(&mut self) -> Result<Vec<String>> {
+        let query = sqlx::query_as("SELECT owner FROM tokens UNION SELECT owner FROM clients ORDER BY owner");
+        let rows: Vec<(String,)> = self.all(query)?;
+        Ok(rows.into_iter().map(|(owner,)| owner).collect())
+    }
+
     pub(super) fn user_named(&mut self, name: &str) -> Result<Option<User>> {
         let query = sqlx::query_as(select_users!("WHERE name = ?1")).bind(name.to_owned());
         self.all::<UserRow>(query)?.into_iter().next().map(columns::user).transpose()

@@ -72,7 +72,7 @@ async fn list(visit: Visit, kind: &'static str) -> Shown {
         @if clients.is_empty() {
             div.empty {
                 h2 { @if search.is_empty() { "No clients yet" } @else { "No client matches" } }
-                p { @if is_spa { "A single-page application signs users in, and has no secret." } @else { "A machine creates and manages tokens through the HTTP API." } }
+                p { @if is_spa { "A single-page application signs users in. It has no secret." } @else { "A machine creates and manages tokens through the HTTP API." } }
             }
         } @else {
             div.table-wrap { table.list {
@@ -81,7 +81,7 @@ async fn list(visit: Visit, kind: &'static str) -> Shown {
                 tbody { @for client in &clients { tr {
                     th scope="row" data-label="Title" { b { (short(&client.title)) } @if client.owner != visit.identity.user { div.soft { (safe(&client.owner)) } } }
                     td data-label="Client id" { code { (safe(&client.id)) } }
-                    td data-label=(if is_spa { "URLs" } else { "Scopes" }) { @if is_spa { (urls(&client.urls)) } @else { (scopes(client)) } }
+                    td data-label=(if is_spa { "URLs" } else { "Scopes" }) { @if is_spa { @if client.urls.callbacks.is_empty() { span.badge.warning { "No callback" } } (urls(&client.urls)) } @else { (scopes(client)) } }
                     td data-label="Created" { (time(client.created_at, now)) }
                     td.row-actions { @if visit.identity.role != Role::Auditor {
                         a href={ (visit.to(&path(client))) "/edit" } aria-label={ "Edit " (safe(&client.title)) } { "Edit" } " "
@@ -154,9 +154,14 @@ struct Filled<'a> {
 }
 
 async fn new(visit: Visit, kind: &'static str) -> Shown {
-    let draft = Draft { scopes: default_scopes(), ..Draft::default() };
-    let (key, offered) = (copy_once::key()?, Offered::read(&visit).await?);
     let kind = kind_of(kind);
+    let scopes = match kind {
+        // A sign-in needs none of them, and each that is chosen is asked of every user.
+        ClientKind::Spa => Vec::new(),
+        ClientKind::M2m => default_scopes(),
+    };
+    let draft = Draft { scopes, ..Draft::default() };
+    let (key, offered) = (copy_once::key()?, Offered::read(&visit).await?);
     let filled = Filled { kind, offered: &offered, draft: &draft, edited: None, key: &key, problems: &[] };
     Ok(rendered(&visit, StatusCode::OK, &filled))
 }
@@ -291,11 +296,11 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled<'_>) -> Response 
                 @for (name, label, urls, example) in lists {
                     div.field { label for=(name) { (label) } textarea id=(name) name=(name) rows=(urls.len().clamp(1, 8)) spellcheck="false" placeholder=(example) { "\n" (urls.join("\n")) } }
                 }
-                p.hint { "One URL a line. A callback matches exactly. Access tokens are valid on the pages of the web origins only." }
+                p.hint { "One URL a line. A callback matches exactly. Access tokens are valid on the pages of the web origins only. Without web origins: of the origins of the callbacks." }
             }
             fieldset.choices { legend { "Scopes" }
                 div.chips { @for scope in SCOPES { label.chip { input type="checkbox" name="scope" value=(scope) checked[draft.scopes.iter().any(|held| held == scope)]; span { (scope) } } } }
-                p.hint { "What access tokens may manage at most. " code { "admin" } " adds the records of other users." @if is_spa { " The user is asked for each." } }
+                p.hint { "What access tokens may manage at most. " code { "admin" } " adds the records of other users." @if is_spa { " A sign-in needs none, and the user is asked for each." } }
             }
             (draft.access.fields(visit, offered, &problems))
             div.buttons { button.primary name="action" value="save" { @if edited.is_some() { "Save" } @else { "Create client" } } a.button.quiet href=(back) { "Cancel" } }
@@ -397,6 +402,21 @@ async fn rotate(visit: Visit) -> Shown {
     }
 }
 
+/// Shows what comes after the creation of a single-page application: it has no secret to copy.
+fn next_step(visit: &Visit, client: &Client, back: &str) -> Markup {
+    let edit = format!("{}/edit", visit.to(&path(client)));
+    html! {
+        p { "This application has no secret: everybody can read the code of a web page. It signs users in with its client id alone." }
+        @if client.urls.callbacks.is_empty() {
+            div.notice.warning role="status" { p { b { "This application cannot sign anybody in until it has a callback." } " Add the URL of the page that users return to." } }
+            div.buttons { a.button.primary href=(edit) { "Add a callback" } a.button.quiet href=(back) { "Done" } }
+        } @else {
+            p { "Next, write the client id and the address of this workspace, " code { (safe(visit.workspace().url())) } ", into the settings of the application." }
+            div.buttons { a.button href=(back) { "Done" } }
+        }
+    }
+}
+
 /// Shows the id of a client, and the secret of a machine that was created or rotated, once.
 async fn secret(visit: Visit) -> Shown {
     let client = stored(&visit).await?;
@@ -409,8 +429,7 @@ async fn secret(visit: Visit) -> Shown {
         @if client.kind == ClientKind::M2m {
             (copy_once::shown(secret.as_deref(), "Client secret", &back))
         } @else {
-            p.soft { "A single-page application has no secret." }
-            p { a.button href=(back) { "Done" } }
+            (next_step(&visit, &client, &back))
         }
     };
     Ok(visit.page(Tab::Credentials, "Client", &content))

@@ -6,7 +6,7 @@ use maud::{Markup, html};
 
 use super::layout::{self, Shell, Tab};
 use super::respond;
-use super::words::{safe, sentence};
+use super::words::prose;
 use crate::identity::Identity;
 use crate::problem::{Detail, Problem};
 
@@ -35,7 +35,7 @@ pub(super) fn notice(details: &[Detail]) -> Markup {
     html! {
         div.notice.error role="alert" tabindex="-1" data-focus {
             @for detail in details {
-                p { (safe(&sentence(&detail.message))) @if !detail.help.is_empty() { " " span.help { (safe(&sentence(&detail.help))) } } }
+                p { (prose(&detail.message)) @if !detail.help.is_empty() { " " span.help { (prose(&detail.help)) } } }
             }
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use maud::{Markup, html};
 use portcullis::Options;
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::decision::{Decision, Replay, Request, Source};
 use portcullis::explain::{CheckOutcome, Explanation, explain_token};
 use portcullis::model::{GrantKind, Policy, Token};
@@ -22,7 +22,7 @@ use portcullis_registry::record::{Connection, NamedSource};
 use super::catalog::Names as CatalogNames;
 use super::connections::doubt;
 use super::form::Form;
-use super::words::{counted, grouped, safe, sentence, short};
+use super::words::{counted, grouped, prose, safe, sentence, short};
 use crate::catalog::Catalog;
 use crate::previews::TimeLimit;
 use crate::problem::Problem;
@@ -53,6 +53,8 @@ pub(super) struct Question {
     /// Has the names of the warehouse.
     pub(super) workspace: Arc<Workspace>,
     pub(super) attempt: Option<Attempt>,
+    /// Whether the token is only proposed: the form that proposes it sets its expiry.
+    pub(super) is_new: bool,
     pub(super) now: Timestamp,
 }
 
@@ -159,10 +161,16 @@ impl Question {
         });
         let tomorrow = tomorrow.collect();
         let evidence = Evidence { names: (has_catalog && stopped.is_none()).then_some(evidence), usage: None };
-        let found = lint(std::slice::from_ref(&input), &loaded, &LintOptions::at(self.now), evidence);
+        let mut options = LintOptions::at(self.now);
+        if self.is_new {
+            options.allow.insert("expires_soon");
+        }
+        let subject = format!("token {}: ", quoted(&self.token));
+        let found = lint(std::slice::from_ref(&input), &loaded, &options, evidence);
         let findings = found.map_err(|error| failed("the lint failed", &error))?.into_iter().map(|finding| Finding {
             severity: finding.rule.severity,
-            message: finding.message,
+            // The page is about this token alone.
+            message: finding.message.strip_prefix(&subject).unwrap_or(&finding.message).to_owned(),
             fix: finding.fix.into_owned(),
         });
         let attempt = self.attempt.as_ref().map(|attempt| self.tried(&snapshot, attempt)).transpose()?;
@@ -317,7 +325,7 @@ impl Insight {
                 @for finding in &self.findings {
                     li {
                         span class={ "badge " (finding.severity.as_str()) } { (finding.severity.as_str()) }
-                        " " (safe(&sentence(&finding.message))) " " span.soft { (safe(&sentence(&finding.fix))) }
+                        " " (prose(&finding.message)) " " span.soft { (prose(&finding.fix)) }
                     }
                 }
             }
@@ -449,6 +457,7 @@ mod tests {
                 connections: registry.connections().unwrap(),
                 workspace: workspace.clone(),
                 attempt: None,
+                is_new: false,
                 now,
             };
             question.answer(&TimeLimit::of(max)).unwrap().markup().into_string()

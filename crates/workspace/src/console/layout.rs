@@ -29,11 +29,13 @@ pub(super) struct Shell<'a> {
     pub(super) title: &'a str,
     /// The URL that the browser opens at once.
     pub(super) refresh: Option<&'a str>,
+    /// Whether the page leads to the parts of the console.
+    pub(super) has_navigation: bool,
 }
 
 impl<'a> Shell<'a> {
     pub(super) fn new(base: &'a str, user: Option<&'a Identity>, tab: Tab, title: &'a str) -> Self {
-        Self { base, user, tab, title, refresh: None }
+        Self { base, user, tab, title, refresh: None, has_navigation: true }
     }
 }
 
@@ -50,7 +52,7 @@ const USERS: (Tab, &str, &str) = (Tab::Users, "/users", "Users");
 
 /// Returns the document of a page.
 pub(super) fn page(shell: &Shell<'_>, content: &Markup) -> Markup {
-    let Shell { base, user, tab, title, refresh } = shell;
+    let Shell { base, user, tab, title, refresh, has_navigation } = shell;
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -69,7 +71,7 @@ pub(super) fn page(shell: &Shell<'_>, content: &Markup) -> Markup {
                 header.top {
                     div.wrap {
                         a.brand href={ (base) "/" } { (mark()) span { "Portcullis" } }
-                        @if let Some(user) = user {
+                        @if let Some(user) = user.filter(|_| *has_navigation) {
                             nav aria-label="Main" {
                                 ul {
                                     @for (at, path, label) in TABS.into_iter().chain((user.role != Role::Developer).then_some(USERS)) {

@@ -4,12 +4,13 @@ use axum::response::{Html, IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
+use portcullis::model::GrantKind;
 use portcullis_registry::USER_SCOPES;
-use portcullis_registry::record::Client;
+use portcullis_registry::record::{Client, Grant};
 
 use super::assets::MESSAGE;
 use super::layout::{Shell, Tab, page};
-use super::words::{grant, safe};
+use super::words::{grant, safe, short};
 use super::{failure, respond};
 use crate::identity::Identity;
 use crate::problem::Problem;
@@ -73,14 +74,14 @@ pub(crate) fn consent(base: &str, user: &Identity, asked: &Asked<'_>, form: &For
     let has = |scope: &str| scopes.iter().any(|held| held == scope);
     let content = html! {
         h1 { "Allow " (safe(&client.title)) "?" }
-        p.lead { "The application at " b { (safe(origin)) } " wants to act as " b { (safe(&user.user)) } ". It belongs to " (safe(&client.owner)) "." }
+        p.lead { "The application at " b { (safe(origin)) } " wants to act as " b { (safe(&user.user)) } ". " (safe(&client.title)) " is registered by " (safe(&client.owner)) "." }
         @if *is_any_program {
             div.notice role="note" { p { "The answer goes to a program on this machine. Go on only if you have just started that program." } }
         }
         ul.consent {
             @if has("profile") || has("openid") || has("email") { li { "Know your user name" } }
-            @for held in &client.grants { li { "Use " (grant(held)) } }
-            @if !client.allowed_apis.is_empty() { li { "Use the APIs " (safe(&client.allowed_apis.join(", "))) } }
+            @for held in &client.grants { li { (may_read(held)) } }
+            @if !client.allowed_apis.is_empty() { li { (if client.allowed_apis.len() == 1 { "Use the API: " } else { "Use the APIs: " }) (safe(&client.allowed_apis.join(", "))) } }
             @for scope in &manages { li { (scope_sentence(scope)) " " span.soft { "(" (safe(scope)) ")" } } }
             @if has("offline_access") { li { "Stay signed in for up to 30 days" } }
         }
@@ -93,7 +94,8 @@ pub(crate) fn consent(base: &str, user: &Identity, asked: &Asked<'_>, form: &For
             p.hint { "You can end this at any time: " a href={ (base) "/applications" } target="_blank" rel="noopener" { "applications that you allowed" } "." }
         }
     };
-    let shell = Shell::new(base, Some(user), Tab::None, "Allow an application");
+    // A decision, and nothing that leads away from it.
+    let shell = Shell { has_navigation: false, ..Shell::new(base, Some(user), Tab::None, "Allow an application") };
     form_page(StatusCode::OK, page(&shell, &content), origin)
 }
 
@@ -151,6 +153,15 @@ fn with_policy(status: StatusCode, document: Markup, policy: &str) -> Response {
     let headers = [(CACHE_CONTROL, "no-store"), (CONTENT_SECURITY_POLICY, policy), (REFERRER_POLICY, "same-origin")];
     let PreEscaped(text) = document;
     (status, headers, Html(text)).into_response()
+}
+
+/// Describes what a grant allows to the application.
+fn may_read(held: &Grant) -> Markup {
+    html! {
+        @if held.kind == GrantKind::Pattern {
+            "Read tables that match " code { (short(&held.source)) } span.soft { " on " (safe(&held.connection)) }
+        } @else { "Use " (grant(held)) }
+    }
 }
 
 /// Returns what a scope means for the user.

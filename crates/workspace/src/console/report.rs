@@ -100,7 +100,7 @@ fn report(
                 seen.see(&known.name, name);
             }
         }
-        report = report.with_catalog("the catalog", &counts);
+        report = report.with_catalog("of the workspace", &counts);
         evidence = Some(seen);
     }
     let evidence = Evidence { names: evidence, usage: None };

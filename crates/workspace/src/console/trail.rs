@@ -71,7 +71,7 @@ fn change(entry: &TrailEntry) -> Markup {
     let changes = changes(entry);
     html! {
         div {
-            b { (safe(&entry.user)) } " " (verb(&entry.action)) " " (entry.kind.replace('_', " ")) " "
+            b { (safe(&entry.user)) } " " (verb(&entry.action)) " " (kind(&entry.kind)) " "
             @if let Some(name) = &name { b { (short(name)) } " " }
             code.soft { (short(&entry.id)) }
         }
@@ -103,6 +103,15 @@ fn verb(action: &str) -> String {
         "issue" => "received".to_owned(),
         "set role" => "set the role of".to_owned(),
         other => other.to_owned(),
+    }
+}
+
+/// Returns the kind of a record, in words.
+fn kind(kind: &str) -> String {
+    match kind {
+        "spa" => "SPA client".to_owned(),
+        "m2m" => "M2M client".to_owned(),
+        other => other.replace('_', " "),
     }
 }
 

@@ -6,8 +6,8 @@ use axum::Router;
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
-use portcullis_registry::UserEdit;
 use portcullis_registry::record::{Role, User};
+use portcullis_registry::{Actor, Registry, UserEdit};
 
 use super::failure::notice;
 use super::layout::Tab;
@@ -37,11 +37,11 @@ async fn list(visit: Visit) -> Shown {
 }
 
 async fn page(visit: &Visit, status: StatusCode, problems: &[Detail]) -> Shown {
-    let users = visit.workspace().read(&visit.identity, |registry, _| registry.users()).await?;
+    let users = visit.workspace().read(&visit.identity, |registry, _| registry.users_and_owners()).await?;
     let may_change = visit.identity.role == Role::Administrator;
     let content = html! {
         h1 { "Users" }
-        p.lead { "Users with a role, an invitation or a sign-in at the OpenID provider. Everybody else is a developer." }
+        p.lead { "Users with a role, an invitation, a sign-in at the OpenID provider, or credentials. Everybody else is a developer." }
         @if !problems.is_empty() { (notice(problems)) }
         div.table-wrap { table.list {
             caption.hidden { "Users" }
@@ -69,7 +69,8 @@ fn sign_in(user: &User) -> Markup {
             (Some(subject), Some(issuer)) => { div.soft { (short(subject)) " at " (short(issuer)) } }
             _ => { div.soft { "Not signed in at a provider yet" } }
         }
-        @if !user.is_invited { div.soft { "By the rules of the workspace" } }
+        @if *user == User::unrecorded(&user.name) { div.soft { "Owns credentials" } }
+        @else if !user.is_invited { div.soft { "By the rules of the workspace" } }
     }
 }
 
@@ -125,7 +126,11 @@ async fn invite(visit: Visit) -> Shown {
 
 async fn stored(visit: &Visit) -> Result<User, Problem> {
     let name = visit.parameter("name");
-    let user = visit.workspace().read(&visit.identity, move |registry, _| registry.user(&name)).await?;
+    let read = move |registry: &mut Registry, _: &Actor| match registry.user(&name)? {
+        None => Ok(registry.users_and_owners()?.into_iter().find(|user| user.name == name)),
+        recorded => Ok(recorded),
+    };
+    let user = visit.workspace().read(&visit.identity, read).await?;
     let unknown =
         || Problem::new(StatusCode::NOT_FOUND, "not_found", "there is no such user", "open a user from the list");
     user.ok_or_else(unknown)
@@ -158,7 +163,9 @@ fn rendered(visit: &Visit, status: StatusCode, user: &User, problems: &[Detail])
             } p.hint { "A disabled user loses every session and access token at once. Tokens and clients stay." } }
             div.buttons { button.primary { "Save" } a.button.quiet href=(visit.to("/users")) { "Cancel" } }
         }
-        form.narrow method="post" action={ (action) "/delete" } { button.danger { "Remove user" } }
+        @if *user != User::unrecorded(&user.name) {
+            form.narrow method="post" action={ (action) "/delete" } { button.danger { "Remove user" } }
+        }
     };
     visit.page_with(status, Tab::Users, &user.name, &content)
 }
@@ -187,9 +194,7 @@ async fn delete(visit: Visit) -> Shown {
 async fn changed(
     visit: &Visit,
     user: &User,
-    work: impl FnOnce(&mut portcullis_registry::Registry, &portcullis_registry::Actor) -> portcullis_registry::Result<()>
-    + Send
-    + 'static,
+    work: impl FnOnce(&mut Registry, &Actor) -> portcullis_registry::Result<()> + Send + 'static,
 ) -> Shown {
     match visit.workspace().change(&visit.identity, work).await {
         Ok(()) => Ok(visit.redirect("/users")),

@@ -31,6 +31,19 @@ pub(super) fn sentence(message: &str) -> String {
     format!("{}{}{end}", first.to_uppercase(), characters.as_str())
 }
 
+/// Shows a message as a sentence: texts in backticks are code, and characters that readers cannot see are escaped.
+pub(super) fn prose(message: &str) -> Markup {
+    let text = sentence(message);
+    // Without its partner, a backtick is only a character.
+    let is_paired = text.matches('`').count().is_multiple_of(2);
+    let parts: Vec<&str> = if is_paired { text.split('`').collect() } else { vec![&text] };
+    html! {
+        @for (at, part) in parts.into_iter().enumerate() {
+            @if at % 2 == 1 { code { (safe(part)) } } @else { (safe(part)) }
+        }
+    }
+}
+
 /// Counts `count` things.
 pub(super) fn counted(count: u64, noun: &str) -> String {
     let end = if count == 1 { "" } else { "s" };
@@ -105,7 +118,7 @@ pub(super) fn relative(instant: Timestamp, now: Timestamp) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{grouped, relative, sentence};
+    use super::{grouped, prose, relative, sentence};
     use portcullis::base::Timestamp;
 
     #[test]
@@ -124,6 +137,18 @@ mod tests {
         ] {
             let now = Timestamp::from_unix(0, 0);
             assert_eq!(relative(Timestamp::from_unix(seconds, 0), now), want, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn backticks_become_code() {
+        for (message, want) in [
+            ("write `a`, or `<b>`", "Write <code>a</code>, or <code>&lt;b&gt;</code>."),
+            ("`a` is taken", "<code>a</code> is taken."),
+            ("a ` alone", "A ` alone."),
+            ("no code", "No code."),
+        ] {
+            assert_eq!(prose(message).into_string(), want, "{message}");
         }
     }
 

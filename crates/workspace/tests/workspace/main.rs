@@ -10,6 +10,7 @@ mod cases;
 mod conditions;
 mod connections;
 mod fake_provider;
+mod forms;
 mod limits;
 mod oauth;
 mod once;

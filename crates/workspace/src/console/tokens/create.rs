@@ -7,7 +7,7 @@ use portcullis_registry::record::Token;
 use portcullis_registry::{Actor, NewToken, Registry};
 
 use super::fields::{Draft, ExpirationField, fields};
-use super::view::insight;
+use super::view::insight_of_new;
 use crate::api::within_limit;
 use crate::console::copy_once::{self, Kept};
 use crate::console::field_errors::Errors;
@@ -98,7 +98,7 @@ async fn check(visit: &Visit, draft: &Draft, offered: &Offered) -> Result<Result
     // The form has its own error for a missing name; the rest is checked with any name.
     let new = NewToken { name: Some(draft.name.clone()).filter(|name| !name.is_empty()), ..draft.new_token() };
     match validated(visit, new).await {
-        Ok(token) => Ok(Ok(insight(visit, token, offered, Attempt::read(&visit.form)).await?)),
+        Ok(token) => Ok(Ok(insight_of_new(visit, token, offered, Attempt::read(&visit.form)).await?)),
         Err(problem) if problem.status().is_client_error() => Ok(Err(draft.errors(&problem))),
         Err(problem) => Err(problem),
     }

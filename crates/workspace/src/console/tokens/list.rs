@@ -207,7 +207,7 @@ fn row(visit: &Visit, token: &Token, usage: Option<&Usage>, now: Timestamp) -> M
             }
             td data-label="Referers" {
                 @if token.referers.is_empty() { span.soft { "Every page" } }
-                ul.plain { @for referer in token.referers.iter().take(SHOWN) { li { (short(referer)) } } }
+                ul.plain.whole { @for referer in token.referers.iter().take(SHOWN) { li { (short(referer)) } } }
                 @if let Some(more) = more(token.referers.len()) { span.soft { "and " (more) " more" } }
             }
             td data-label="Expires" { @match token.expiration_date { Some(end) => { (time(end, now)) } None => { span.soft { "Never" } } } }

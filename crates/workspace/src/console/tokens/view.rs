@@ -108,6 +108,26 @@ pub(super) async fn insight(
     offered: &Offered,
     attempt: Option<Attempt>,
 ) -> Result<Insight, Problem> {
+    answered(visit, token, offered, attempt, false).await
+}
+
+/// Returns what a token would read that a form proposes.
+pub(super) async fn insight_of_new(
+    visit: &Visit,
+    token: Token,
+    offered: &Offered,
+    attempt: Option<Attempt>,
+) -> Result<Insight, Problem> {
+    answered(visit, token, offered, attempt, true).await
+}
+
+async fn answered(
+    visit: &Visit,
+    token: Token,
+    offered: &Offered,
+    attempt: Option<Attempt>,
+    is_new: bool,
+) -> Result<Insight, Problem> {
     let id = token.id.clone();
     let token = Token { digest: stand_in(&id), ..token };
     let read =
@@ -120,6 +140,7 @@ pub(super) async fn insight(
         connections: offered.connections.clone(),
         workspace: Arc::clone(&visit.console.workspace),
         attempt,
+        is_new,
         now: Workspace::now(),
     };
     let answered = visit.workspace().previews().run(move |limit| question.answer(limit)).await;

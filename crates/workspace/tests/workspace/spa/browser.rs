@@ -48,9 +48,15 @@ fn a_request_from_another_site_is_repeated_by_a_page_of_the_workspace() {
 fn a_consent_is_the_decision_of_the_user_on_a_page_of_the_workspace() {
     let spa = Spa::start();
     let page = spa.authorize(&[]).expect(200);
-    for text in ["Atlas", "https://app.example.com", "belongs to bo", "carto.shared.*", "read:tokens", "30 days"] {
+    for text in
+        ["Atlas", "https://app.example.com", "Atlas is registered by bo", "carto.shared.*", "read:tokens", "30 days"]
+    {
         assert!(page.body.contains(text), "{text}: {}", page.body);
     }
+    for text in ["Read tables that match <code>carto.shared.*</code>", "Use the API: maps<"] {
+        assert!(page.body.contains(text), "{text}: {}", page.body);
+    }
+    assert!(!page.body.contains("aria-label=\"Main\""), "nothing leads away from the decision: {}", page.body);
     let policy = page.header("content-security-policy").unwrap();
     assert!(policy.contains("form-action 'self' https://app.example.com;"), "{policy}");
     assert!(policy.contains("frame-ancestors 'none'") && !policy.contains("unsafe"), "{policy}");
