@@ -98,10 +98,23 @@ fn log_of_another_policy_is_refused() {
     let (log, _) = cases_with_names().next().unwrap();
     let missing =
         r#"{"log":1,"time":"2026-11-24T12:00:00Z","api":"maps","decision":"deny","reason":"token_missing","ns":1}"#;
-    let requests = r#"{"api":"maps","connection":"dw","sources":[{"resource":"acme.tiles.a"}],"token":"s3cret"}"#;
     let other = log.replace("\"token_id\":\"map\"", "\"token_id\":\"other\"");
-    for log in [&*other, missing, requests] {
+    for log in [&*other, missing] {
         check_log_of_another_policy(log);
+    }
+}
+
+/// Requests for `check --requests` say nothing about what was allowed.
+#[test]
+fn requests_without_decisions_are_no_log() {
+    let request = r#""api":"maps","connection":"dw","sources":[{"resource":"acme.tiles.a"}],"token":"s3cret"}"#;
+    for line in [format!("{{{request}"), format!(r#"{{"log":1,"time":"2026-11-24T12:00:00Z",{request}"#)] {
+        let dir = dir().file("log", &line);
+        for command in ["suggest", "lint", "report --output out.html"] {
+            let found = dir.command(&format!("audit {command} --policy policy.json --log log")).run();
+            assert_eq!((found.code, found.stdout.as_str()), (2, ""), "{command} {line}: {}", found.stderr);
+            assert!(found.stderr.contains("1 of its lines cannot be read as decisions"), "{line}: {}", found.stderr);
+        }
     }
 }
 

@@ -94,6 +94,9 @@ pub(crate) fn read(input: impl Read, mut each: impl FnMut(u64, &ReplayRequest<'_
             return;
         }
         match ReplayRequest::read(text) {
+            Ok(request) if request.is_decision() && request.logged().is_none() => {
+                broken.add(number, "expected a decision, found a request without one");
+            }
             Ok(request) => {
                 decisions += u64::from(request.is_decision());
                 each(number, &request);
