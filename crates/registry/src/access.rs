@@ -152,6 +152,7 @@ impl Registry {
 impl Change<'_> {
     pub(super) fn issue_access(&mut self, new: &NewAccess<'_>) -> Result<Issued> {
         self.check_enabled(new.user)?;
+        self.check_enabled(&new.client.owner)?;
         let secret = Secret::mint(SecretKind::Access)?;
         let id = short_id(PREFIX)?;
         let now = self.actor.now;

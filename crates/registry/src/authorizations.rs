@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::access::{Issued, NewAccess};
+use super::consents::allows;
 use super::definition::unique;
 use super::error::Result;
 use super::record::{Client, ClientKind, Ticket, TicketKind, Urls};
@@ -156,12 +157,12 @@ struct NewRefresh<'a> {
 }
 
 impl Registry {
-    /// Issues a code.
+    /// Issues a code, if the user lets the client act with the scopes. The answer is whether one was issued.
     ///
     /// # Errors
     ///
-    /// If there is no client with this id, or the database fails.
-    pub fn issue_code(&mut self, new: &NewCode<'_>, lifetimes: &Lifetimes, now: Timestamp) -> Result<()> {
+    /// If the database fails.
+    pub fn issue_code(&mut self, new: &NewCode<'_>, lifetimes: &Lifetimes, now: Timestamp) -> Result<bool> {
         let until = now.seconds().saturating_add(lifetimes.code);
         let content = Code {
             redirect_uri: new.redirect_uri.to_owned(),
@@ -172,7 +173,7 @@ impl Registry {
             until,
             is_used: false,
         };
-        self.put_ticket(&Ticket {
+        let ticket = Ticket {
             kind: TicketKind::Code,
             digest: new.digest,
             user: new.user.to_owned(),
@@ -181,7 +182,17 @@ impl Registry {
             token: None,
             expires: Timestamp::from_unix(until, 0),
             body: body(&content),
-        })
+        };
+        // In one transaction: the user may end the consent at the same time.
+        let mut records = self.storage.write()?;
+        let client = records.client(new.client)?.filter(|client| client.kind == ClientKind::Spa);
+        let Some(client) = client else { return Ok(false) };
+        if !allows(&mut *records, new.user, &client, new.scopes, now)? {
+            return Ok(false);
+        }
+        records.put_ticket(&ticket)?;
+        records.commit()?;
+        Ok(true)
     }
 
     /// Exchanges a code. The first request with a code uses it up, even if the rest of the request does not fit. A second one
@@ -288,6 +299,9 @@ impl Change<'_> {
             return Ok(Err(NotGranted::Invalid));
         };
         let scopes = held(&code.scopes, &client);
+        if !self.is_allowed(&ticket.user, &client, &scopes, &family)? {
+            return Ok(Err(NotGranted::Invalid));
+        }
         let access = self.issue_for(&client, &ticket.user, &scopes, &family, lifetimes)?;
         let refresh = if scopes.iter().any(|scope| scope == OFFLINE_ACCESS) {
             let content = Refresh { scopes: scopes.clone(), signed_in: code.signed_in, end, used: None };
@@ -315,6 +329,9 @@ impl Change<'_> {
         };
         let Some(client) = self.application(&ticket, presented.client)? else { return Ok(Err(NotGranted::Invalid)) };
         let mut scopes = held(&refresh.scopes, &client);
+        if !self.is_allowed(&ticket.user, &client, &scopes, &family)? {
+            return Ok(Err(NotGranted::Invalid));
+        }
         if let Some(wanted) = presented.scopes {
             if !wanted.iter().all(|scope| refresh.scopes.contains(scope)) {
                 return Ok(Err(NotGranted::Scope));
@@ -358,6 +375,15 @@ impl Change<'_> {
         // Without pages, its access tokens would be valid on every page.
         let has_pages = |client: &Client| client.kind == ClientKind::Spa && !pages(client).is_empty();
         Ok(self.records.client(id)?.filter(has_pages))
+    }
+
+    /// Whether the user still lets the client act with `scopes`. If not, the family is revoked.
+    fn is_allowed(&mut self, user: &str, client: &Client, scopes: &[String], family: &str) -> Result<bool> {
+        if allows(&mut *self.records, user, client, scopes, self.actor.now)? {
+            return Ok(true);
+        }
+        self.end_family(family)?;
+        Ok(false)
     }
 
     fn issue_for(

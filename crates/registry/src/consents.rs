@@ -1,10 +1,14 @@
 //! Consents: which single-page application may act for which user, and with which scopes.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::definition::unique;
 use super::error::Result;
 use super::record::{Client, Ticket, TicketKind};
-use super::storage::TicketFilter;
+use super::storage::{Records, TicketFilter};
 use super::{Actor, Change, Registry, Subject};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
@@ -27,9 +31,21 @@ pub struct Consent {
 #[derive(Serialize, Deserialize)]
 struct Content {
     scopes: Vec<String>,
-    /// The digest of the APIs and grants of the client: the user is asked again when they change.
+    /// Those of `scopes` for which the user is not asked again.
+    #[serde(default)]
+    remembered: Vec<String>,
+    /// The digest of what the client may read, and of where its answers go: the user is asked again when they change.
     reads: String,
     given: i64,
+}
+
+/// How long the answer of the user counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// The user is not asked again.
+    Once,
+    /// The user is asked each time: who gets the answer may differ.
+    EachTime,
 }
 
 /// A consent in the trail.
@@ -40,7 +56,7 @@ struct Noted<'a> {
 }
 
 impl Registry {
-    /// Whether `user` lets `client`, as it is now, act with all of `scopes`.
+    /// Whether `user` lets `client`, as it is now, act with all of `scopes` without being asked again.
     ///
     /// # Errors
     ///
@@ -48,9 +64,8 @@ impl Registry {
     pub fn has_consent(&mut self, user: &str, client: &Client, scopes: &[String], now: Timestamp) -> Result<bool> {
         let Some(ticket) = self.ticket(TicketKind::Consent, &name(user, &client.id), now)? else { return Ok(false) };
         let content: Option<Content> = serde_json::from_slice(&ticket.body).ok();
-        Ok(content.is_some_and(|content| {
-            content.reads == reads(client) && scopes.iter().all(|scope| content.scopes.contains(scope))
-        }))
+        let content = content.filter(|content| content.reads == reads(client));
+        Ok(content.is_some_and(|content| scopes.iter().all(|scope| content.remembered.contains(scope))))
     }
 
     /// Records that the actor lets `client` act with `scopes`, in addition to earlier ones.
@@ -58,10 +73,10 @@ impl Registry {
     /// # Errors
     ///
     /// If the database fails.
-    pub fn give_consent(&mut self, actor: &Actor, client: &Client, scopes: &[String]) -> Result<()> {
+    pub fn give_consent(&mut self, actor: &Actor, client: &Client, scopes: &[String], asking: Asking) -> Result<()> {
         // An auditor's consent changes nothing but what the auditor's own applications may do.
         let actor = Actor { is_read_only: false, ..actor.clone() };
-        self.changed(&actor, |change| change.give_consent(client, scopes))
+        self.changed(&actor, |change| change.give_consent(client, scopes, asking))
     }
 
     /// Returns the consents of the actor, by client.
@@ -95,14 +110,20 @@ impl Registry {
 }
 
 impl Change<'_> {
-    fn give_consent(&mut self, client: &Client, scopes: &[String]) -> Result<()> {
+    fn give_consent(&mut self, client: &Client, scopes: &[String], asking: Asking) -> Result<()> {
         let (user, now) = (self.actor.user.clone(), self.actor.now);
         let digest = name(&user, &client.id);
         let before = self.records.ticket(TicketKind::Consent, &digest)?.filter(|ticket| now < ticket.expires);
         let before: Option<Content> = before.and_then(|ticket| serde_json::from_slice(&ticket.body).ok());
-        let mut all = before.map(|content| content.scopes).unwrap_or_default();
-        all.extend(scopes.iter().filter(|scope| !all.contains(scope)).cloned().collect::<Vec<_>>());
-        let content = Content { scopes: all, reads: reads(client), given: now.seconds() };
+        let reads = reads(client);
+        // What the user allowed a client that could do less is not allowed now.
+        let before = before.filter(|content| content.reads == reads);
+        let (mut all, mut remembered) = before.map(|it| (it.scopes, it.remembered)).unwrap_or_default();
+        all.extend(scopes.iter().cloned());
+        if asking == Asking::Once {
+            remembered.extend(scopes.iter().cloned());
+        }
+        let content = Content { scopes: unique(all), remembered: unique(remembered), reads, given: now.seconds() };
         let noted = Noted { client: &client.id, scopes: &content.scopes };
         self.note("give", &subject(&client.id, &user), None, Some(&noted))?;
         self.put_ticket(&Ticket {
@@ -149,8 +170,27 @@ fn name(user: &str, client: &str) -> SecretDigest {
     SecretDigest::of(&format!("consent\n{client}\n{user}"))
 }
 
-/// Returns a text that differs when the APIs or grants of the client do.
+/// Whether `user` lets `client`, as it is now, act with all of `scopes`: a consent that was ended, or that the client has
+/// outgrown, lets it do nothing.
+pub(super) fn allows(
+    records: &mut dyn Records,
+    user: &str,
+    client: &Client,
+    scopes: &[String],
+    now: Timestamp,
+) -> Result<bool> {
+    let ticket = records.ticket(TicketKind::Consent, &name(user, &client.id))?.filter(|ticket| now < ticket.expires);
+    let content: Option<Content> = ticket.and_then(|ticket| serde_json::from_slice(&ticket.body).ok());
+    let content = content.filter(|content| content.reads == reads(client));
+    Ok(content.is_some_and(|content| scopes.iter().all(|scope| content.scopes.contains(scope))))
+}
+
+/// Returns a text that differs when the APIs or grants of the client do, or the origins that get its answers.
 fn reads(client: &Client) -> String {
-    let (apis, grants) = (&client.allowed_apis, &client.grants);
-    SecretDigest::of(&serde_json::to_string(&(apis, grants)).unwrap_or_default()).to_hex()
+    let (apis, grants, urls) = (&client.allowed_apis, &client.grants, &client.urls);
+    let answered = urls.callbacks.iter().chain(&urls.web_origins);
+    let origins: BTreeSet<String> = answered
+        .map(|url| Url::parse(url).map_or_else(|_| url.clone(), |url| url.origin().ascii_serialization()))
+        .collect();
+    SecretDigest::of(&serde_json::to_string(&(apis, grants, origins)).unwrap_or_default()).to_hex()
 }

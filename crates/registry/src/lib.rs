@@ -73,7 +73,7 @@ pub use authorizations::{Granted, Lifetimes, NewCode, NotGranted, PresentedCode,
 pub use changes::Changes;
 pub use clients::{ClientAccess, ClientEdit, CreatedClient};
 pub use connections::{ConnectionEdit, Reread, UpdatedConnection};
-pub use consents::Consent;
+pub use consents::{Asking, Consent};
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
 pub use lists::Which;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 
 use super::error::{Result, invalid, refused};
-use super::record::{Role, TicketKind, User};
+use super::record::{ClientKind, Role, TicketKind, User};
 use super::storage::TicketFilter;
 use super::words::quoted;
 use super::{Actor, Change, Registry, Subject, check_text};
@@ -133,11 +133,11 @@ impl Registry {
         self.changed(actor, |change| change.edit_user(name, edit))
     }
 
-    /// Removes the record of the user `name`, whose sessions and access tokens end at once. Tokens and clients stay.
+    /// Removes the record of the user `name`, whose sessions and access tokens end at once. Tokens stay.
     ///
     /// # Errors
     ///
-    /// If there is no record, or nobody would be an administrator.
+    /// If there is no record, the user has clients, or nobody would be an administrator.
     pub fn remove_user(&mut self, actor: &Actor, name: &str) -> Result<()> {
         self.changed(actor, |change| {
             let Some(before) = change.records.user(name)? else {
@@ -145,6 +145,7 @@ impl Registry {
                 return Err(refused(message, "list the users").because("not_found"));
             };
             change.check_last_administrator(&before, None)?;
+            change.check_no_clients(name)?;
             change.end_sign_ins(name)?;
             change.records.remove_user(name)?;
             change.note("delete", &subject(name), Some(&before), None)
@@ -252,6 +253,18 @@ impl Change<'_> {
             Some(user) if user.is_disabled => Err(disabled(name)),
             _ => Ok(()),
         }
+    }
+
+    /// Checks that no client acts for the user: without a record, nothing would say that it may not.
+    fn check_no_clients(&mut self, name: &str) -> Result<()> {
+        for kind in [ClientKind::M2m, ClientKind::Spa] {
+            if let Some(client) = self.records.clients(kind)?.iter().find(|client| client.owner == name) {
+                let message = format!("the user {} has the client {}", quoted(name), quoted(&client.id));
+                let help = "disable the user instead, or delete the clients of the user first";
+                return Err(refused(message, help).because("user_has_clients"));
+            }
+        }
+        Ok(())
     }
 
     /// Checks that somebody remains an administrator who may sign in.

@@ -71,6 +71,12 @@ struct PostgresRecords<'s> {
     transaction: Option<Transaction<'s, Postgres>>,
 }
 
+/// Returns the parameter of a query that looks for `text`. The database stores no text with a NUL byte and refuses a query with
+/// one: its parameter is `NULL`, which equals nothing.
+fn sought(text: &str) -> Option<String> {
+    (!text.contains('\0')).then(|| text.to_owned())
+}
+
 impl PostgresStorage {
     /// Opens the registry in the database at `url`. To create or change it, migrates the schema.
     pub(super) fn open(url: &PostgresUrl, purpose: Purpose) -> Result<Self> {

@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 use sqlx::{FromRow, Postgres, QueryBuilder};
 
 use super::connect::within;
-use super::{LONG, PostgresRecords, SHORT, closed, code, failed, is_fatal, wait};
+use super::{LONG, PostgresRecords, SHORT, closed, code, failed, is_fatal, sought, wait};
 use crate::columns::{self, TokenRow, TrailRow, signed};
 use crate::error::Result;
 use crate::lists::TRIGRAM;
@@ -27,7 +27,7 @@ impl PostgresRecords<'_> {
         let mut query = QueryBuilder::<Postgres>::new(TOKEN);
         query.push("WHERE NOT EXISTS (SELECT FROM tickets WHERE tickets.token = tokens.id)");
         if let Some(owner) = page.owner {
-            query.push(" AND owner = ").push_bind(owner.to_owned());
+            query.push(" AND owner = ").push_bind(sought(owner));
         }
         match within {
             Within::Rest => push_search(&mut query, page),
@@ -41,11 +41,11 @@ impl PostgresRecords<'_> {
         }
         if let Some(api) = page.api {
             query.push(" AND EXISTS (SELECT FROM json_array_elements_text(allowed_apis::json) AS api WHERE api = ");
-            query.push_bind(api.to_owned()).push(")");
+            query.push_bind(sought(api)).push(")");
         }
         if let Some(connection) = page.connection {
             query.push(" AND EXISTS (SELECT FROM grants WHERE grants.token = tokens.id AND connection = ");
-            query.push_bind(connection.to_owned()).push(")");
+            query.push_bind(sought(connection)).push(")");
         }
         if let Some((expired, at)) = page.expired {
             query.push(if expired { " AND expiry_key <= " } else { " AND expiry_key > " }).push_bind(at.to_string());
@@ -60,7 +60,7 @@ impl PostgresRecords<'_> {
         let mut query = QueryBuilder::<Postgres>::new("SELECT ");
         query.push(key(page.order)).push(", id FROM tokens WHERE true");
         if let Some(owner) = page.owner {
-            query.push(" AND owner = ").push_bind(owner.to_owned());
+            query.push(" AND owner = ").push_bind(sought(owner));
         }
         push_order(&mut query, page);
         query.push(" OFFSET ").push_bind(limit(count.saturating_sub(1))).push(" LIMIT 1");
@@ -111,11 +111,11 @@ impl PostgresRecords<'_> {
             "SELECT number, revision, at, \"user\", how, action, kind, id, owner, before, after FROM trail WHERE true",
         );
         if let Some(reader) = page.reader {
-            query.push(" AND (owner IS NULL OR owner = ").push_bind(reader.to_owned());
-            query.push(" OR \"user\" = ").push_bind(reader.to_owned()).push(")");
+            query.push(" AND (owner IS NULL OR owner = ").push_bind(sought(reader));
+            query.push(" OR \"user\" = ").push_bind(sought(reader)).push(")");
         }
         if let Some(id) = page.id {
-            query.push(" AND id = ").push_bind(id.to_owned());
+            query.push(" AND id = ").push_bind(sought(id));
         }
         if let Some(before) = page.before {
             query.push(" AND number < ").push_bind(signed(before));
@@ -147,10 +147,10 @@ fn key(order: TokenOrder) -> &'static str {
 fn push_search(query: &mut QueryBuilder<Postgres>, page: &TokenQuery<'_>) {
     let Some(search) = page.search.map(str::to_ascii_lowercase) else { return };
     if search.chars().count() < TRIGRAM {
-        query.push(" AND name_key >= ").push_bind(search.clone());
-        query.push(" AND name_key < ").push_bind(format!("{search}\u{10ffff}"));
+        query.push(" AND name_key >= ").push_bind(sought(&search));
+        query.push(" AND name_key < ").push_bind(sought(&format!("{search}\u{10ffff}")));
     } else {
-        query.push(" AND searched LIKE ").push_bind(format!("%{}%", literal(&search)));
+        query.push(" AND searched LIKE ").push_bind(sought(&format!("%{}%", literal(&search))));
     }
 }
 
@@ -158,8 +158,8 @@ fn push_search(query: &mut QueryBuilder<Postgres>, page: &TokenQuery<'_>) {
 fn push_bound(query: &mut QueryBuilder<Postgres>, page: &TokenQuery<'_>, compare: &str, position: &TokenPosition) {
     let is_folded = page.order == TokenOrder::Name;
     let bound = if is_folded { position.key.to_ascii_lowercase() } else { position.key.clone() };
-    query.push(" AND (").push(key(page.order)).push(", id) ").push(compare).push(" (").push_bind(bound);
-    query.push(", ").push_bind(position.id.clone()).push(")");
+    query.push(" AND (").push(key(page.order)).push(", id) ").push(compare).push(" (").push_bind(sought(&bound));
+    query.push(", ").push_bind(sought(&position.id)).push(")");
 }
 
 /// Adds the start of the page, and its order.

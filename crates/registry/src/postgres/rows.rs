@@ -7,7 +7,7 @@ use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::{FromRow, Postgres};
 
 use super::connect::within;
-use super::{LONG, PostgresRecords, SHORT, closed, failed, is_fatal, unconfirmed, wait};
+use super::{LONG, PostgresRecords, SHORT, closed, failed, is_fatal, sought, unconfirmed, wait};
 use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
@@ -187,7 +187,7 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn remove_connection(&mut self, name: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM connections WHERE name = $1").bind(name.to_owned()))
+        self.run(sqlx::query("DELETE FROM connections WHERE name = $1").bind(sought(name)))
     }
 
     fn put_named_source(&mut self, source: &NamedSource) -> Result<()> {
@@ -199,7 +199,7 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn remove_named_source(&mut self, name: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM named_sources WHERE name = $1").bind(name.to_owned()))
+        self.run(sqlx::query("DELETE FROM named_sources WHERE name = $1").bind(sought(name)))
     }
 
     fn put_api(&mut self, api: &Api) -> Result<()> {
@@ -221,21 +221,21 @@ impl Records for PostgresRecords<'_> {
         }
         let query = match which {
             TokenFilter::All => sqlx::query_as(select!("")),
-            TokenFilter::Owner(owner) => sqlx::query_as(select!("WHERE owner = $1")).bind(owner.to_owned()),
-            TokenFilter::Id(id) => sqlx::query_as(select!("WHERE id = $1")).bind(id.to_owned()),
+            TokenFilter::Owner(owner) => sqlx::query_as(select!("WHERE owner = $1")).bind(sought(owner)),
+            TokenFilter::Id(id) => sqlx::query_as(select!("WHERE id = $1")).bind(sought(id)),
             TokenFilter::Name { owner: Some(owner), name } => {
-                sqlx::query_as(select!("WHERE name = $1 AND owner = $2")).bind(name.to_owned()).bind(owner.to_owned())
+                sqlx::query_as(select!("WHERE name = $1 AND owner = $2")).bind(sought(name)).bind(sought(owner))
             }
-            TokenFilter::Name { owner: None, name } => sqlx::query_as(select!("WHERE name = $1")).bind(name.to_owned()),
+            TokenFilter::Name { owner: None, name } => sqlx::query_as(select!("WHERE name = $1")).bind(sought(name)),
             TokenFilter::Connection(name) => {
                 sqlx::query_as(select!("WHERE id IN (SELECT token FROM grants WHERE connection = $1)"))
-                    .bind(name.to_owned())
+                    .bind(sought(name))
             }
             TokenFilter::NamedSource(name) => sqlx::query_as(select!(
                 "WHERE id IN (SELECT token FROM grants \
                  WHERE type = 'named_source' AND md5(source) = md5($1) AND source = $1)"
             ))
-            .bind(name.to_owned()),
+            .bind(sought(name)),
             TokenFilter::Like(tokens) => {
                 let texts = |text: fn(&Token) -> String| tokens.iter().map(text).collect::<Vec<_>>();
                 sqlx::query_as(select!(
@@ -309,7 +309,7 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM tokens WHERE id = $1").bind(id.to_owned()))
+        self.run(sqlx::query("DELETE FROM tokens WHERE id = $1").bind(sought(id)))
     }
 
     fn token_page(&mut self, query: &TokenQuery<'_>, within: Within<'_>) -> Result<Vec<Token>> {
@@ -357,7 +357,7 @@ impl Records for PostgresRecords<'_> {
     fn usage_of(&mut self, tokens: &[&str]) -> Result<Vec<Usage>> {
         let query =
             sqlx::query_as("SELECT token, allowed, last_used FROM usage WHERE token = ANY ($1::text[]) ORDER BY token");
-        let tokens: Vec<String> = tokens.iter().map(|token| (*token).to_owned()).collect();
+        let tokens: Vec<_> = tokens.iter().map(|token| sought(token)).collect();
         let rows: Vec<UsageRow> = self.all(query.bind(tokens))?;
         Ok(rows.into_iter().map(columns::usage).collect())
     }
@@ -368,7 +368,7 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn client(&mut self, id: &str) -> Result<Option<Client>> {
-        let query = sqlx::query_as(select_clients!("id = $1")).bind(id.to_owned());
+        let query = sqlx::query_as(select_clients!("id = $1")).bind(sought(id));
         self.all::<ClientRow>(query)?.into_iter().next().map(columns::client).transpose()
     }
 
@@ -387,7 +387,7 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn remove_client(&mut self, id: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM clients WHERE id = $1").bind(id.to_owned()))
+        self.run(sqlx::query("DELETE FROM clients WHERE id = $1").bind(sought(id)))
     }
 
     fn users(&mut self) -> Result<Vec<User>> {

@@ -3,7 +3,7 @@
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
 
-use super::PostgresRecords;
+use super::{PostgresRecords, sought};
 use crate::columns::{self, TicketRow, UserRow};
 use crate::error::Result;
 use crate::record::{Ticket, TicketKind, User};
@@ -34,7 +34,7 @@ impl PostgresRecords<'_> {
     }
 
     pub(super) fn user_named(&mut self, name: &str) -> Result<Option<User>> {
-        let query = sqlx::query_as(select_users!("WHERE name = $1")).bind(name.to_owned());
+        let query = sqlx::query_as(select_users!("WHERE name = $1")).bind(sought(name));
         self.few::<UserRow>(query)?.into_iter().next().map(columns::user).transpose()
     }
 
@@ -49,7 +49,7 @@ impl PostgresRecords<'_> {
     }
 
     pub(super) fn delete_user(&mut self, name: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM users WHERE name = $1").bind(name.to_owned()))
+        self.run(sqlx::query("DELETE FROM users WHERE name = $1").bind(sought(name)))
     }
 
     pub(super) fn ticket_with(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
@@ -60,12 +60,12 @@ impl PostgresRecords<'_> {
 
     pub(super) fn tickets_in(&mut self, which: TicketFilter<'_>) -> Result<Vec<Ticket>> {
         let query = match which {
-            TicketFilter::Client(id) => sqlx::query_as(select!("client = $1 ORDER BY sha256")).bind(id.to_owned()),
-            TicketFilter::Family(id) => sqlx::query_as(select!("family = $1 ORDER BY sha256")).bind(id.to_owned()),
-            TicketFilter::Token(id) => sqlx::query_as(select!("token = $1")).bind(id.to_owned()),
+            TicketFilter::Client(id) => sqlx::query_as(select!("client = $1 ORDER BY sha256")).bind(sought(id)),
+            TicketFilter::Family(id) => sqlx::query_as(select!("family = $1 ORDER BY sha256")).bind(sought(id)),
+            TicketFilter::Token(id) => sqlx::query_as(select!("token = $1")).bind(sought(id)),
             TicketFilter::User(kind, user) => {
                 let query = sqlx::query_as(select!("kind = $1 AND \"user\" = $2 ORDER BY sha256"));
-                query.bind(kind.as_str()).bind(user.to_owned())
+                query.bind(kind.as_str()).bind(sought(user))
             }
             TicketFilter::ExpiredWithToken(until, max) => {
                 let query = sqlx::query_as(select!("token IS NOT NULL AND expires <= $1 ORDER BY expires LIMIT $2"));

@@ -6,7 +6,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode};
 use portcullis::model::SecretDigest;
-use portcullis_registry::{NewCode, RegistryError};
+use portcullis_registry::{Actor, Asking, NewCode, Registry, RegistryError};
 use url::form_urlencoded;
 
 use super::redirect::Registered;
@@ -138,12 +138,13 @@ async fn decision(workspace: &Arc<Workspace>, request: Request) -> Result<Respon
         let (target, description) = (authorization.target, "the sign-in is too old".to_owned());
         return Err(Refusal::Client { target, error: "login_required", description });
     }
-    if authorization.registered == Registered::Exactly {
-        let (client, scopes) = (authorization.client.clone(), authorization.scopes.clone());
-        let given =
-            workspace.change(&user.identity, move |registry, actor| registry.give_consent(actor, &client, &scopes));
-        given.await?;
-    }
+    let (client, scopes) = (authorization.client.clone(), authorization.scopes.clone());
+    let asking = match authorization.registered {
+        Registered::Exactly => Asking::Once,
+        Registered::WithAnotherPort => Asking::EachTime,
+    };
+    let give = move |registry: &mut Registry, actor: &Actor| registry.give_consent(actor, &client, &scopes, asking);
+    workspace.change(&user.identity, give).await?;
     issue(workspace, &authorization, &user).await
 }
 
@@ -167,7 +168,10 @@ async fn issue(workspace: &Workspace, authorization: &Authorization, user: &Brow
         };
         registry.issue_code(&new, &lifetimes, Workspace::now())
     });
-    issued.await?;
+    if !issued.await? {
+        let (target, description) = (authorization.target.clone(), "the user has not consented".to_owned());
+        return Err(Refusal::Client { target, error: "consent_required", description });
+    }
     Ok(success(workspace, &authorization.target, &code))
 }
 

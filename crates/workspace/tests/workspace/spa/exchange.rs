@@ -141,6 +141,8 @@ fn one_of_many_parallel_exchanges_wins_and_the_others_revoke_it() {
 fn a_code_expires_after_a_minute() {
     let spa = Spa::start();
     let lifetimes = Lifetimes { code: 60, access: 3600, idle: 3600, absolute: 7200, grace: 60 };
+    // The user consents.
+    spa.code(&[]);
     let now = Workspace::now();
     let after = |seconds: i64| portcullis::base::Timestamp::from_unix(now.seconds() + seconds, 0);
     for (seconds, want) in [(59, None), (60, Some(NotGranted::Invalid)), (61, Some(NotGranted::Invalid))] {
@@ -157,7 +159,7 @@ fn a_code_expires_after_a_minute() {
                 nonce: None,
                 signed_in: now,
             };
-            registry.issue_code(&new, &lifetimes, now).unwrap();
+            assert!(registry.issue_code(&new, &lifetimes, now).unwrap());
             let client = &*spa.id;
             let presented = PresentedCode { digest, client, redirect_uri: CALLBACK, challenge: CHALLENGE };
             registry.redeem_code(&presented, &lifetimes, after(seconds)).unwrap().err()

@@ -2,9 +2,11 @@
 
 mod authorize;
 mod browser;
+mod consents;
 mod exchange;
 mod identity;
 mod origins;
+mod owners;
 mod refresh;
 
 use portcullis_registry::record::{ClientKind, Urls};
