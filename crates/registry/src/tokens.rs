@@ -9,7 +9,7 @@ use super::error::{Problems, Result, invalid, refused};
 use super::lists::{Which, token_with_id};
 use super::named_sources::check_granted;
 use super::record::{Grant, Token, TrailEntry, Usage};
-use super::storage::{Declarations, Declared, Records, TokenFilter};
+use super::storage::{Declarations, Declared, Records, TicketFilter, TokenFilter};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
 use portcullis::base::{Escaped, Timestamp};
@@ -320,6 +320,7 @@ impl Change<'_> {
     /// If there is no match, its version differs, or the edited token would break a rule.
     pub fn update_token(&mut self, which: Which<'_>, edit: &TokenEdit) -> Result<(Token, Vec<Diagnostic>)> {
         let before = self.find(which)?;
+        self.check_not_of_client(&before)?;
         let (token, warnings) = self.edited(&before, edit)?;
         if token != before {
             self.put("update", Some(&before), &token)?;
@@ -345,6 +346,7 @@ impl Change<'_> {
         let (until, expiration) = problems.none_or(until.zip(expiration))?;
         let secret = Secret::mint(SecretKind::Token)?;
         let before = self.find(which)?;
+        self.check_not_of_client(&before)?;
         let expired = before.is_expired(now);
         let mut token = Token { digest: secret.digest(), ..before.clone() };
         match expiration {
@@ -385,6 +387,18 @@ impl Change<'_> {
         self.check_unused(&token, force)?;
         self.remove("delete", &token)?;
         Ok(token)
+    }
+
+    /// Checks that the token is no access token of OAuth: another secret or expiry would outlive what issued it.
+    fn check_not_of_client(&mut self, token: &Token) -> Result<()> {
+        match self.records.tickets(TicketFilter::Token(&token.id))?.first() {
+            None => Ok(()),
+            Some(ticket) => {
+                let client = quoted(ticket.client.as_deref().unwrap_or_default());
+                let message = format!("{} is an access token of the client {client}", quoted(&token.id));
+                Err(refused(message, "let the client request another access token, or delete this one"))
+            }
+        }
     }
 
     fn find(&mut self, which: Which<'_>) -> Result<Token> {

@@ -212,7 +212,11 @@ impl Change<'_> {
             Some(user) if user.is_disabled => return Err(disabled(&user.name)),
             Some(user) if !user.is_invited && !is_welcome => return Err(not_admitted(person)),
             Some(user) => User {
-                role: role.unwrap_or(user.role),
+                role: match role {
+                    // The provider does not take the last administrator away.
+                    Some(role) if !is_last_administrator(&users, user) => *role,
+                    _ => user.role,
+                },
                 email: person.email.clone().or_else(|| user.email.clone()),
                 issuer: Some(person.issuer.clone()),
                 subject: Some(person.subject.clone()),
@@ -269,11 +273,7 @@ impl Change<'_> {
 
     /// Checks that somebody remains an administrator who may sign in.
     fn check_last_administrator(&mut self, before: &User, after: Option<&User>) -> Result<()> {
-        let is_able = |user: &User| user.role == Role::Administrator && !user.is_disabled;
-        if !is_able(before) || after.is_some_and(is_able) {
-            return Ok(());
-        }
-        if self.records.users()?.iter().any(|other| other.name != before.name && is_able(other)) {
+        if after.is_some_and(is_able) || !is_last_administrator(&self.records.users()?, before) {
             return Ok(());
         }
         let message = format!("{} is the only administrator", quoted(&before.name));
@@ -318,6 +318,15 @@ impl Change<'_> {
 
 fn subject(name: &str) -> Subject<'_> {
     Subject { kind: "user", id: name, owner: None }
+}
+
+/// Whether the user is an administrator who may sign in.
+fn is_able(user: &User) -> bool {
+    user.role == Role::Administrator && !user.is_disabled
+}
+
+fn is_last_administrator(users: &[User], user: &User) -> bool {
+    is_able(user) && !users.iter().any(|other| other.name != user.name && is_able(other))
 }
 
 fn is_domain(text: &str) -> bool {

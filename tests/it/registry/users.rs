@@ -1,7 +1,10 @@
 //! Users: invitations, sign-ins, disabled and removed users.
 
 use portcullis_registry::record::{Role, Ticket, TicketKind, Urls, User};
-use portcullis_registry::{Actor, Admission, NewAccess, Registry, RegistryError, SignedIn, UserEdit, default_scopes};
+use portcullis_registry::{
+    Actor, Admission, ClientAccess, NewAccess, Registry, RegistryError, SignedIn, TokenEdit, TypedGrant, UserEdit,
+    default_scopes,
+};
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 
@@ -83,6 +86,39 @@ fn somebody_remains_an_administrator_who_may_sign_in() {
     assert_eq!(reason(registry.remove_user(&root(), "root")), "last_administrator");
     registry.edit_user(&root(), "ana", &UserEdit { is_disabled: Some(false), ..UserEdit::default() }).unwrap();
     registry.remove_user(&root(), "root").unwrap();
+}
+
+#[test]
+fn the_provider_does_not_take_the_last_administrator_away() {
+    let mut registry = registry();
+    registry.invite_user(&root(), "ana", Role::Administrator, Some("ana@example.com")).unwrap();
+    registry.remove_user(&root(), "root").unwrap();
+    let demoted = Admission { role: Some(Role::Developer), ..admission("7", Some("ana@example.com")) };
+    assert_eq!(registry.admit(&root(), &demoted).unwrap().role, Role::Administrator);
+    registry.set_role(&root(), "root", Role::Administrator).unwrap();
+    assert_eq!(registry.admit(&root(), &demoted).unwrap().role, Role::Developer, "another administrator remains");
+}
+
+#[test]
+fn an_access_token_is_neither_rotated_nor_edited() {
+    let mut registry = registry();
+    registry.add_connection(&root(), "carto_dw", "bigquery", None, false).unwrap();
+    let ana = Actor::new("ana", NOW.parse().unwrap()).unwrap();
+    let kind = portcullis_registry::record::ClientKind::M2m;
+    let grant = TypedGrant { connection: "carto_dw".into(), source: "carto.shared.*".into(), kind: None };
+    let access = ClientAccess { apis: vec!["maps".into()], grants: vec![grant] };
+    let client = registry.create_client_with(&ana, kind, "Night", &Urls::default(), &access, None).unwrap().client;
+    let new = NewAccess { client: &client, user: "ana", scopes: &[], referers: &[], family: None, lifetime: 3600 };
+    let id = registry.issue_access(&ana, &new).unwrap().id;
+    let message = format!("`{id}` is an access token of the client `{}`", client.id);
+    for refused in [
+        registry.rotate_token(&ana, &id, None, Some("never")).unwrap_err(),
+        registry.rotate_token(&ana, &id, Some("7d"), None).unwrap_err(),
+        registry.update_token(&ana, &id, &TokenEdit { name: Some("kept".into()), ..TokenEdit::default() }).unwrap_err(),
+    ] {
+        assert!(refused.to_string().starts_with(&message), "{refused}");
+    }
+    registry.delete_token(&ana, &id, false).unwrap();
 }
 
 #[test]

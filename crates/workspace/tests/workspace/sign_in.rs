@@ -1,7 +1,7 @@
 //! Sign-in at an OpenID provider.
 
 use portcullis_registry::UserEdit;
-use portcullis_registry::record::{Role, TicketKind};
+use portcullis_registry::record::{ClientKind, Role, TicketKind};
 use portcullis_workspace::{ProviderOptions, Rules, SignInOptions};
 use serde_json::{Value, json};
 
@@ -554,10 +554,9 @@ fn a_user_who_leaves_the_group_does_not_sign_in_again() {
 
 #[test]
 fn a_disabled_or_removed_user_loses_the_session_at_once() {
-    let site = Site::start();
     let root = actor("root").for_all_users();
     for end in ["disable", "remove"] {
-        site.server.registry(|registry| drop(registry.remove_user(&root, "ana@example.com")));
+        let site = Site::start();
         site.invite("ana@example.com", Role::Developer, None);
         let mut browser = site.browser();
         browser.sign_in("/").expect(200);
@@ -567,6 +566,9 @@ fn a_disabled_or_removed_user_loses_the_session_at_once() {
         site.server.get(&access, "/v3/tokens").expect(200);
         site.server.registry(|registry| {
             if end == "remove" {
+                // A user with clients cannot be removed.
+                assert!(registry.remove_user(&root, "ana@example.com").is_err());
+                registry.delete_client(&root, ClientKind::M2m, &machine.id).unwrap();
                 registry.remove_user(&root, "ana@example.com").unwrap();
             } else {
                 let edit = UserEdit { is_disabled: Some(true), ..UserEdit::default() };
