@@ -97,6 +97,7 @@ impl Declared for &Declarations {
 
 /// A new token to add without a transaction of several statements.
 #[derive(Debug)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "a SQLite file adds in transactions only"))]
 pub(super) struct Addition<'a> {
     pub(super) token: &'a Token,
     /// The entry for the trail. The database assigns its revision.
