@@ -161,9 +161,9 @@ const main = async () => {
       await own.waitForURL(`${workspace.url}/credentials/spa`);
       const grants = JSON.parse(site.run("credentials", "get", "spa", near_client, "--format", "json")).grants.map((it) => it.source);
       assert.deepEqual(grants, ["acme.shared.*", "acme.sales.*"]);
-      // Its next access token has the new grant, and a sign-in asks again.
-      const token = await page.evaluate(() => window.client.getTokenSilently({ cacheMode: "off" }));
-      await decides(token, "allow", `${near}/`, "acme.sales.roads");
+      // Ana allowed the old grants only, so nothing is renewed until she is asked again.
+      const refused = page.evaluate(() => window.client.getTokenSilently({ cacheMode: "off" }));
+      await assert.rejects(refused, /unknown, expired or revoked/);
       await page.evaluate(async (options) => { await (await auth0.createAuth0Client(options)).loginWithRedirect(); }, stored);
       await page.waitForSelector("text=Allow Near?");
       await page.click("button[value=allow]");
@@ -172,6 +172,8 @@ const main = async () => {
         window.client = await auth0.createAuth0Client(options);
         await window.client.handleRedirectCallback();
       }, stored);
+      const token = await page.evaluate(() => window.client.getTokenSilently({ cacheMode: "off" }));
+      await decides(token, "allow", `${near}/`, "acme.sales.roads");
       await own.close();
     });
 
