@@ -159,6 +159,8 @@ def kills(name, gateway, path):
 
 def processes_after_fork(name, gateway, path):
     """The master has one thread, each worker one more for its policy, and none keeps the policy open."""
+    # The master listens before it has started its workers.
+    until(f"{name}: two workers", lambda: len(workers(gateway)) == 2)
     pids = workers(gateway)
     master = int(pathlib.Path(f"/proc/{pids[0]}/stat").read_text().rpartition(") ")[2].split()[1])
     threads = lambda pid: sorted((task / "comm").read_text().strip() for task in pathlib.Path(f"/proc/{pid}/task").iterdir())
