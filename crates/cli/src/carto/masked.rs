@@ -35,8 +35,7 @@ pub(super) fn is_masked(text: &str) -> bool {
     let is_uniform = characters.next().is_none_or(|first| characters.all(|next| next == first));
     text.contains(STAND_INS)
         || text.contains("...")
-        || text.contains("xxxxxx")
-        || text.contains("XXXXXX")
+        || text.to_ascii_lowercase().contains("xxxxxx")
         || is_uniform
         || text.starts_with(['<', '[', '{', '$', '%'])
         || WORDS.contains(&&*inner.to_lowercase().replace([' ', '-'], "_"))
