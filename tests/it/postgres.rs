@@ -1,7 +1,8 @@
 //! Private PostgreSQL servers for tests.
 //!
-//! The variable `PORTCULLIS_TEST_POSTGRES` names the folder of PostgreSQL's programs. Without it, tests that need a server
-//! are skipped, and tests of both databases run on SQLite only.
+//! The variable `PORTCULLIS_TEST_POSTGRES` names the folder of PostgreSQL's programs. Without it, the newest one that Debian
+//! installed is used. Where there is none, tests that need a server are skipped, and tests of both databases run on SQLite
+//! only.
 
 use std::io::Write;
 use std::net::TcpListener;
@@ -49,6 +50,17 @@ pub(crate) struct Cluster {
     supervisor: Child,
 }
 
+/// Returns the folder of the newest programs in Debian's place.
+fn installed() -> Option<PathBuf> {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(|entry| {
+        let entry = entry.ok()?;
+        let version: u32 = entry.file_name().to_str()?.parse().ok()?;
+        let programs = entry.path().join("bin");
+        programs.join("initdb").exists().then_some((version, programs))
+    });
+    versions.max().map(|(_, programs)| programs)
+}
+
 impl Cluster {
     /// Returns the server that all tests of this process share; `None` if none is installed.
     pub(crate) fn shared() -> Option<&'static Self> {
@@ -58,8 +70,9 @@ impl Cluster {
 
     /// Starts another server, for tests that stop it; `None` if none is installed.
     pub(crate) fn start() -> Option<Self> {
-        let Some(programs) = std::env::var_os("PORTCULLIS_TEST_POSTGRES").map(PathBuf::from) else {
-            eprintln!("skipped: `PORTCULLIS_TEST_POSTGRES` does not name the folder of PostgreSQL's programs");
+        let named = std::env::var_os("PORTCULLIS_TEST_POSTGRES").map(PathBuf::from);
+        let Some(programs) = named.or_else(installed) else {
+            eprintln!("skipped: install PostgreSQL, or name the folder of its programs: `PORTCULLIS_TEST_POSTGRES`");
             return None;
         };
         let folder = tempfile::Builder::new().prefix("portcullis-pg-").tempdir().unwrap().keep();
