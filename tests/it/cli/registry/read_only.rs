@@ -23,6 +23,9 @@ impl Shared {
         let dir = Dir::new();
         fs::set_permissions(dir.path(""), Permissions::from_mode(0o755)).unwrap();
         fs::create_dir(dir.path("data")).unwrap();
+        // Another user may not enter the folder of the build, such as the home of root.
+        let (built, shared) = (env!("CARGO_BIN_EXE_portcullis"), dir.path("portcullis"));
+        fs::hard_link(built, &shared).or_else(|_| fs::copy(built, &shared).map(drop)).unwrap();
         let mut shared = Self { dir, secret: String::new() };
         shared.owner("connections add dw").stdout(0);
         let create = "credentials create token --name map --connection dw --source a.b --apis maps --quiet";
@@ -44,7 +47,7 @@ impl Shared {
 
     /// Runs a command as a user who may only read; the exit code, standard output and standard error.
     fn reader(&self, args: &str) -> (i32, String, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
+        let mut command = Command::new(self.dir.path("portcullis"));
         command.args(args.split(' ')).args(["--db", "sqlite:data/registry.db"]).current_dir(self.dir.path(""));
         command.env_remove("PORTCULLIS_POLICY").env("TOKEN", &self.secret).stdin(Stdio::null());
         if is_root() {
