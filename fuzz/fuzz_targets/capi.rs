@@ -1,5 +1,7 @@
 #![no_main]
 
+// Only the ordinary test looks at what the property returns.
+#[expect(dead_code)]
 #[path = "../../crates/capi/tests/surface/property.rs"]
 mod property;
 

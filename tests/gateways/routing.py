@@ -217,6 +217,8 @@ def reports(port, directory):
     for outcome, reason in (("allow", ""), ("deny", "source_not_granted"), ("deny", "token_unknown")):
         found = [line for line in text.decode().splitlines() if line.startswith(label % (directory / "policy.json", outcome, reason))]
         drive.check(len(found) == 1 and int(found[0].split()[-1]) > 0, "metrics have", found, outcome, reason)
+    for name in ("age", "stale"):
+        drive.check(re.search(rb"^portcullis_policy_%s_seconds\{worker=\"0\",policy=[^}]*\} \d+$" % name.encode(), text, re.M), "metrics have", name)
     check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True) if processes.shutil.which("promtool") else None
     drive.check(status == 200 and (check is None or not check.stderr.strip()), "promtool:", check and check.stderr)
     # The second policy also decides, and changes no answer.

@@ -89,9 +89,7 @@ impl pcl_policy {
         // A worker that replaces another one starts long after the policy was opened. What was revoked since must not be
         // allowed until its thread has read the file: it continues only with a version that is current.
         if number == self.opened_by || watched.is_unchanged() {
-            if let Some(snapshot) = inherited.shared.authorizer.current().snapshot() {
-                shared.authorizer.swap(snapshot.clone());
-            }
+            shared.inherit(&inherited.shared);
         } else if catch_unwind(AssertUnwindSafe(|| shared.reload(watched, true))).is_err() {
             shared.fail(INTERNAL.to_owned());
         }

@@ -61,7 +61,7 @@ pub unsafe extern "C" fn pcl_metrics(policy: *const pcl_policy) -> *mut pcl_stri
         // SAFETY: valid by the contract.
         let Ok(Some(policy)) = (unsafe { value(policy, "policy") }) else { return std::ptr::null_mut() };
         let shared = policy.shared();
-        owned(shared.counters.text(shared.authorizer.current().number(), panics()))
+        owned(shared.counters.text(shared.authorizer.current().number(), &shared.freshness, panics()))
     })
 }
 

@@ -146,6 +146,60 @@ fn changed_file_applies_and_invalid_file_keeps_the_last_good_policy() {
     }
 }
 
+/// The metrics show how old the policy is, and how long its source has been failing.
+#[test]
+fn metrics_show_the_age_of_the_policy_and_of_a_failure() {
+    let parent = tempfile::tempdir().unwrap();
+    let [folder, aside] = ["folder", "aside"].map(|name| parent.path().join(name));
+    fs::create_dir(&folder).unwrap();
+    let path = folder.join("policy.json");
+    fs::write(&path, policy("first")).unwrap();
+    let live = Live::open(&path, 10);
+    let seconds = |name: &str| -> u64 {
+        let (metrics, start) = (live.metrics(), format!("portcullis_policy_{name}_seconds "));
+        metrics.lines().find_map(|line| line.strip_prefix(&start)).unwrap().parse().unwrap()
+    };
+    assert!(live.allows("first"));
+    assert_eq!(seconds("stale"), 0);
+
+    // A version that is not valid stays a failure at each check.
+    replace(&path, "{");
+    wait(|| seconds("stale") >= 1);
+    wait(|| seconds("age") >= 2);
+    assert!(seconds("age") >= seconds("stale") && live.last_error().is_some());
+    replace(&path, &policy("second"));
+    wait(|| live.allows("second"));
+    wait(|| seconds("age") < 2);
+    assert_eq!(seconds("stale"), 0);
+
+    // The active version comes back as it was, such as on a disk that was not mounted.
+    fs::rename(&folder, &aside).unwrap();
+    wait(|| seconds("stale") >= 1);
+    fs::rename(&aside, &folder).unwrap();
+    wait(|| seconds("stale") == 0);
+    assert_eq!((live.last_error(), live.generation()), (None, 2));
+
+    // A version that is not valid comes back as it was.
+    replace(&path, "{");
+    wait(|| live.last_error().is_some_and(|error| !error.contains("cannot read")));
+    fs::rename(&folder, &aside).unwrap();
+    wait(|| live.last_error().is_some_and(|error| error.contains("cannot read")));
+    fs::rename(&aside, &folder).unwrap();
+    wait(|| seconds("stale") >= 1);
+    assert!(live.allows("second"));
+}
+
+#[test]
+fn metrics_of_a_policy_that_was_never_valid_show_no_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("policy.json");
+    let live = Live::open_with(&path, 10, PCL_OPEN_UNAVAILABLE).0.unwrap();
+    assert!(!live.allows("first"));
+    let shows = |line: &str| live.metrics().lines().any(|found| found == line);
+    wait(|| !shows("portcullis_policy_stale_seconds 0"));
+    assert!(shows("portcullis_policy_age_seconds 0") && shows("portcullis_policy_generation 0"));
+}
+
 /// A gateway must start, and deny, before its policy is there.
 #[test]
 fn policy_that_opens_without_a_valid_file_denies_until_the_file_is_valid() {

@@ -2,7 +2,9 @@
 
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
+use crate::freshness::Freshness;
 use portcullis::decision::Reason;
 
 /// The counters of one policy in one process.
@@ -40,9 +42,9 @@ impl Counters {
         }
     }
 
-    /// Writes the counters in the text format of Prometheus, with the active generation and the number of panics that the
-    /// caller caught. The labels are fixed words, which need no escapes.
-    pub fn text(&self, generation: u64, panics: u64) -> String {
+    /// Writes the counters in the text format of Prometheus, with the active generation, its age and the number of panics
+    /// that the caller caught. The labels are fixed words, which need no escapes.
+    pub fn text(&self, generation: u64, freshness: &Freshness, panics: u64) -> String {
         let denied = Reason::ALL.iter().zip(&self.denied).map(|(reason, counter)| {
             (format!(r#"{{outcome="deny",reason="{}"}}"#, reason.code()), counter.load(Relaxed))
         });
@@ -52,6 +54,7 @@ impl Counters {
             (r#"{outcome="failed"}"#.to_owned(), self.failed.load(Relaxed)),
         ];
         let single = |value| vec![(String::new(), value)];
+        let seconds = |time: Option<Duration>| single(time.unwrap_or_default().as_secs());
         let families = [
             (
                 "decisions_total",
@@ -62,6 +65,13 @@ impl Counters {
             ("policy_reloads_total", "counter", "Reloads of the policy, by outcome", reloads.to_vec()),
             ("panics_total", "counter", "Panics of the library that were caught", single(panics)),
             ("policy_generation", "gauge", "Active generation of the policy; 0 without a policy", single(generation)),
+            ("policy_age_seconds", "gauge", "Time since the policy became active", seconds(freshness.age())),
+            (
+                "policy_stale_seconds",
+                "gauge",
+                "How long the source has not been readable; 0 while it is",
+                seconds(freshness.failing_for()),
+            ),
         ];
         let mut text = String::new();
         for (name, kind, help, samples) in families {

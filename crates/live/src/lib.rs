@@ -9,10 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod counters;
+mod freshness;
 pub mod load;
 mod source;
 mod watched;
 
 pub use counters::Counters;
+pub use freshness::Freshness;
 pub use source::{Source, Version};
 pub use watched::{INTERNAL, Shared, State, Watched};

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use crate::counters::Counters;
+use crate::freshness::Freshness;
 use crate::load::{self, Stamp};
 use crate::source::{Kind, Source, Version};
 use portcullis::{Authorizer, Snapshot};
@@ -39,6 +40,8 @@ pub struct Shared {
     pub authorizer: Authorizer,
     /// The counters of decisions and reloads.
     pub counters: Counters,
+    /// The age of the policy, and of the failure of its source.
+    pub freshness: Freshness,
     /// What was last read. Held during a reload, so that only one runs.
     last_read: Mutex<LastRead>,
     error: Mutex<Option<String>>,
@@ -50,6 +53,8 @@ pub struct Shared {
 struct LastRead {
     /// The stamp of the version of a file; `None` before.
     stamp: Option<Stamp>,
+    /// Whether this version of the file was not a valid policy.
+    is_invalid: bool,
     /// The registry; `None` before.
     #[cfg(feature = "registry")]
     registry: Option<WatchedRegistry>,
@@ -67,12 +72,26 @@ pub struct State {
 impl Shared {
     /// Shares the policy that `authorizer` holds.
     pub fn new(authorizer: Authorizer) -> Self {
+        let freshness = Freshness::default();
+        if authorizer.current().snapshot().is_some() {
+            freshness.load();
+        }
         Self {
             authorizer,
             counters: Counters::new(),
+            freshness,
             last_read: Mutex::default(),
             error: Mutex::new(None),
             is_stopped: AtomicBool::new(false),
+        }
+    }
+
+    /// Shares the policy of the parent process, if it has one. Takes none of the parent's locks: the thread that holds one
+    /// may not exist in this process.
+    pub fn inherit(&self, parent: &Self) {
+        if let Some(snapshot) = parent.authorizer.current().snapshot() {
+            self.authorizer.swap(snapshot.clone());
+            self.freshness.continue_from(&parent.freshness);
         }
     }
 
@@ -84,6 +103,7 @@ impl Shared {
     /// Records a failure. The active policy stays.
     pub fn fail(&self, error: String) {
         self.counters.failed.fetch_add(1, Ordering::Relaxed);
+        self.freshness.fail();
         *locked(&self.error) = Some(error);
     }
 
@@ -116,10 +136,16 @@ impl Shared {
             Kind::Registry(location) => last_read.read_registry(location, inherited, must),
         };
         match read {
-            Ok(None) => Ok(()),
-            Ok(Some(snapshot)) => {
-                self.authorizer.swap(snapshot);
+            Ok(Read::Nothing) => Ok(()),
+            Ok(Read::Active) => {
+                self.freshness.recover();
+                *locked(&self.error) = None;
+                Ok(())
+            }
+            Ok(Read::New(snapshot)) => {
+                self.authorizer.swap(*snapshot);
                 self.counters.reloaded.fetch_add(1, Ordering::Relaxed);
+                self.freshness.load();
                 *locked(&self.error) = None;
                 Ok(())
             }
@@ -131,16 +157,26 @@ impl Shared {
     }
 }
 
+/// The result of a check of a source.
+enum Read {
+    /// A new policy.
+    New(Box<Snapshot>),
+    /// The source is readable, and its version is the active policy.
+    Active,
+    /// The source has not changed, and is not known to be readable and valid.
+    Nothing,
+}
+
 impl LastRead {
-    /// Returns the policy in the file; `None` if the file has not changed since it was last read, and `must` is not set.
-    fn read_file(&mut self, path: &Path, inherited: Option<&Version>, must: bool) -> Result<Option<Snapshot>, String> {
+    /// Reads the policy in the file, unless the file has not changed since it was last read, and `must` is not set.
+    fn read_file(&mut self, path: &Path, inherited: Option<&Version>, must: bool) -> Result<Read, String> {
         let now = load::stamp(path);
         let known = match (&self.stamp, inherited) {
             (None, Some(Version::File(stamp))) => Some(stamp),
             (last, _) => last.as_ref(),
         };
         if !must && now.is_some() && now.as_ref() == known {
-            return Ok(None);
+            return Ok(if self.is_invalid { Read::Nothing } else { Read::Active });
         }
         let load::Version { bytes, stamp } = load::read(path)?;
         std::thread::sleep(SETTLE);
@@ -150,7 +186,9 @@ impl LastRead {
         }
         // A version that is not valid is not read again.
         self.stamp = Some(stamp);
-        load::snapshot(&path.display().to_string(), bytes).map(Some)
+        let read = load::snapshot(&path.display().to_string(), bytes);
+        self.is_invalid = read.is_err();
+        read.map(|snapshot| Read::New(Box::new(snapshot)))
     }
 
     /// Like [`Self::read_file`], for a registry.
@@ -160,7 +198,7 @@ impl LastRead {
         location: &Location,
         inherited: Option<&Version>,
         must: bool,
-    ) -> Result<Option<Snapshot>, String> {
+    ) -> Result<Read, String> {
         let is_first = self.registry.is_none();
         let registry = self.registry.get_or_insert_with(|| WatchedRegistry::new(location.clone()));
         let continues = match inherited {
@@ -168,9 +206,9 @@ impl LastRead {
             _ => false,
         };
         if continues || (!must && !registry.changed()) {
-            return Ok(None);
+            return Ok(Read::Nothing);
         }
-        crate::source::read_registry(registry).map(Some)
+        crate::source::read_registry(registry).map(|snapshot| Read::New(Box::new(snapshot)))
     }
 }
 
