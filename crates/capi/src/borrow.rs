@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use crate::abi::{PCL_MAX_TEXT, StructSize, pcl_text};
+use portcullis::base::bytes::all;
 
 /// Why an argument is invalid. Names the argument, and repeats nothing of its value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,9 +47,10 @@ pub(crate) unsafe fn text<'a>(text: pcl_text, name: &str) -> Result<Option<&'a s
 }
 
 /// Like [`std::str::from_utf8`], and faster for short texts: nearly all are ASCII.
-fn utf8(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
+#[inline]
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
     // SAFETY: ASCII is UTF-8.
-    if bytes.is_ascii() { Ok(unsafe { std::str::from_utf8_unchecked(bytes) }) } else { std::str::from_utf8(bytes) }
+    if all(bytes, |lanes| lanes.within(0, 0x7f)) { Ok(unsafe { std::str::from_utf8_unchecked(bytes) }) } else { std::str::from_utf8(bytes) }
 }
 
 #[cold]

@@ -1,18 +1,19 @@
 //! Decides an HTTP request, with the reader and the answers of the sidecar.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::abi::{PCL_MAX_HEADERS, PCL_MAX_TEXT, pcl_answer, pcl_header, pcl_http_request, pcl_text};
-use crate::borrow::{Invalid, bytes, list, needed, sized, text, value};
+use crate::borrow::{Invalid, bytes, list, needed, sized, text, utf8, value};
 use crate::guard::guarded;
 use crate::handle::pcl_policy;
 use crate::request::instant;
 use http::{HeaderName, HeaderValue, Response};
 use portcullis::decision::{Decision, Reason};
 use portcullis_http::answer::{
-    GENERATION, HttpDecision, Outcome, Responses, TOKEN_ID, body_too_large, decide, escaped_id, is_own,
+    GENERATION, HttpDecision, Outcome, Responses, TOKEN_ID, body_too_large, decide_borrowed, escaped_id, is_own,
 };
-use portcullis_http::gateway::{Body, HttpRequest};
+use portcullis_http::gateway::{Body, Headers, HttpRequest};
 use smallvec::SmallVec;
 
 /// The answer if the library fails. Never freed.
@@ -107,64 +108,69 @@ pub unsafe extern "C" fn pcl_answer_free(answer: *const pcl_answer) {
 struct Stored {
     // INVARIANT: the first field; its pointers lead into the other fields, which do not change.
     view: pcl_answer,
-    answered: Answered,
-    generation: itoa::Buffer,
+    /// The headers of the forwarded request, or of the response.
     headers: SmallVec<[pcl_header; 2]>,
-    removed: Vec<pcl_text>,
-}
-
-/// The result of deciding an HTTP request.
-struct Answered {
-    reason: Option<&'static str>,
-    generation: u64,
-    token_id: Option<String>,
+    /// The id of the token, the same escaped if it needs escapes, and the generation.
+    texts: SmallVec<[u8; 64]>,
+    /// The length of the id at the start of `texts`; `None` if the token is unknown.
+    id_length: Option<usize>,
+    /// The value of the header with the id, in `texts`. The generation follows it.
+    escaped_id: Range<usize>,
     /// The headers of the client that only the gateway may set.
-    removed: Vec<String>,
-    content: Content,
-}
-
-/// The headers of the forwarded request, or the response to the client.
-enum Content {
-    /// `escaped_id` replaces an id that is not the value of a header.
-    Allowed {
-        escaped_id: Option<String>,
-    },
-    Response(Response<String>),
+    removed: Vec<pcl_text>,
+    removed_names: Vec<String>,
+    /// `None` if the request may be forwarded.
+    response: Option<Box<Response<String>>>,
 }
 
 /// The headers of a forwarded request.
 static OF_UPSTREAM: [HeaderName; 2] = [TOKEN_ID, GENERATION];
 
-/// The headers of a request. Most requests have fewer than these.
-type Sent<'a> = SmallVec<[(&'a str, &'a [u8]); 16]>;
+/// The headers of a request.
+struct Sent<'a>(Few<'a>);
+
+/// Most requests have fewer headers than these.
+type Few<'a> = SmallVec<[(&'a str, &'a [u8]); 16]>;
+
+impl Headers for Sent<'_> {
+    fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
+        for (name, value) in &self.0 {
+            visit(name, value);
+        }
+    }
+
+    fn text<'h>(&self, value: &'h [u8]) -> Option<&'h str> {
+        utf8(value).ok()
+    }
+}
 
 /// # Safety
 ///
 /// Every pointer is NULL or valid.
-unsafe fn answered(policy: *const pcl_policy, request: *const pcl_http_request) -> Answered {
+unsafe fn answered(policy: *const pcl_policy, request: *const pcl_http_request) -> Box<Stored> {
     // SAFETY: valid by the contract.
     let policy = match unsafe { value(policy, "policy") } {
         Ok(Some(policy)) => policy,
-        Ok(None) => return Answered::without(HttpDecision::of(&Decision::Deny(Reason::PolicyUnavailable), 0, None)),
-        Err(invalid) => return Answered::invalid(invalid),
+        Ok(None) => return Stored::without(&HttpDecision::of(&Decision::Deny(Reason::PolicyUnavailable), 0, None)),
+        Err(invalid) => return Stored::invalid(invalid),
     };
     // SAFETY: valid by the contract.
-    unsafe { decided(policy, request) }.unwrap_or_else(Answered::invalid)
+    unsafe { decided(policy, request) }.unwrap_or_else(Stored::invalid)
 }
 
 /// # Safety
 ///
 /// `request` is NULL or valid.
-unsafe fn decided(policy: &pcl_policy, request: *const pcl_http_request) -> Result<Answered, Invalid> {
+unsafe fn decided(policy: &pcl_policy, request: *const pcl_http_request) -> Result<Box<Stored>, Invalid> {
     // SAFETY: valid by the contract.
     let request = needed(unsafe { sized(request, "request") }?, "request")?;
     // SAFETY: valid by the contract.
     let (method, target) =
         unsafe { (text(request.method, "request.method")?, text(request.target, "request.target")?) };
     let (method, target) = (needed(method, "request.method")?, needed(target, "request.target")?);
-    let mut headers = Sent::new();
+    let mut headers = Sent(Few::new());
     // SAFETY: valid by the contract.
-    unsafe { read_headers(request, &mut headers) }?;
+    unsafe { read_headers(request, &mut headers.0) }?;
     // SAFETY: valid by the contract.
     let now = unsafe { instant(request.at, "request.at") }?;
     let body = match (request.body.data.is_null(), request.body.length) {
@@ -172,29 +178,27 @@ unsafe fn decided(policy: &pcl_policy, request: *const pcl_http_request) -> Resu
         (false, 0) => Body::Whole(b""),
         // As in the layer for Rust gateways: on other paths the body does not matter.
         (false, _) if !policy.reader.needs_body(method, target) => Body::NotPassedOn,
-        (false, length) if length > policy.max_body => return Ok(Answered::too_large(policy.max_body)),
+        (false, length) if length > policy.max_body => return Ok(Stored::too_large(policy.max_body)),
         // SAFETY: valid by the contract.
         _ => unsafe { bytes(request.body, "request.body", PCL_MAX_TEXT) }?.map_or(Body::NotPassedOn, Body::Whole),
     };
     let shared = policy.shared();
-    let http = HttpRequest { method, target, headers: &headers.as_slice(), body };
-    let decision = decide(&shared.authorizer.current(), &policy.reader, &http, &policy.responses.cors, &now);
+    let http = HttpRequest { method, target, headers: &headers, body };
+    let current = shared.authorizer.current();
+    let decision = decide_borrowed(&current, &policy.reader, &http, &policy.responses.cors, &now);
     match decision.outcome {
         Outcome::Allow { .. } => shared.counters.count(None),
         Outcome::Deny { reason, .. } => shared.counters.count(Some(reason)),
         // No token decided.
         Outcome::Pass | Outcome::Preflight => {}
     }
-    let mut answered = Answered::of(decision, &policy.responses, &headers);
-    let own = headers.iter().filter(|(name, _)| is_own(name));
-    answered.removed = own.map(|(name, _)| (*name).to_owned()).collect();
-    Ok(answered)
+    Ok(Stored::of(&decision, &policy.responses, &headers.0))
 }
 
 /// # Safety
 ///
 /// `request` is valid during `'a`.
-unsafe fn read_headers(request: &pcl_http_request, headers: &mut Sent<'_>) -> Result<(), Invalid> {
+unsafe fn read_headers(request: &pcl_http_request, headers: &mut Few<'_>) -> Result<(), Invalid> {
     // SAFETY: valid by the contract.
     let list: &[pcl_header] =
         unsafe { list(request.headers, request.header_count, "request.headers", PCL_MAX_HEADERS) }?;
@@ -208,94 +212,108 @@ unsafe fn read_headers(request: &pcl_http_request, headers: &mut Sent<'_>) -> Re
     Ok(())
 }
 
-impl Answered {
-    fn of(decision: HttpDecision, responses: &Responses, headers: &[(&str, &[u8])]) -> Self {
+impl Stored {
+    fn of<Id: AsRef<str>>(decision: &HttpDecision<Id>, responses: &Responses, headers: &[(&str, &[u8])]) -> Box<Self> {
+        let id = decision.token_id.as_ref().map(Id::as_ref);
         let reason = match decision.outcome {
             Outcome::Deny { reason, .. } => Some(reason.code()),
             Outcome::Allow { .. } | Outcome::Pass | Outcome::Preflight => None,
         };
-        let content = if decision.is_allow() {
-            match escaped_id(decision.token_id.as_deref().unwrap_or_default()) {
-                Cow::Borrowed(_) => Content::Allowed { escaped_id: None },
-                Cow::Owned(escaped) => Content::Allowed { escaped_id: Some(escaped) },
-            }
+        let response = if decision.is_allow() {
+            None
         } else {
             let origin = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("origin"));
             let origin = origin.and_then(|(_, value)| HeaderValue::from_bytes(value).ok());
-            Content::Response(responses.response(&decision, origin.as_ref()))
+            Some(responses.response(decision, origin.as_ref()))
         };
-        let HttpDecision { outcome: _, generation, token_id } = decision;
-        Self { reason, generation, token_id, removed: Vec::new(), content }
+        let mut stored = Self::new(response, id, reason, decision.generation);
+        for (name, _) in headers.iter().filter(|(name, _)| is_own(name)) {
+            stored.removed_names.push((*name).to_owned());
+        }
+        stored
     }
 
     /// Answers a request that no policy decided.
-    fn without(decision: HttpDecision) -> Self {
+    fn without(decision: &HttpDecision) -> Box<Self> {
         Self::of(decision, &Responses::default(), &[])
     }
 
-    fn invalid(why: Invalid) -> Self {
-        Self::without(HttpDecision::not_understood(why.0, 0))
+    fn invalid(why: Invalid) -> Box<Self> {
+        Self::without(&HttpDecision::not_understood(why.0, 0))
     }
 
-    fn too_large(max: usize) -> Self {
-        Self {
-            reason: Some("body_too_large"),
-            generation: 0,
-            token_id: None,
-            removed: Vec::new(),
-            content: Content::Response(body_too_large(max)),
-        }
+    fn too_large(max: usize) -> Box<Self> {
+        Self::new(Some(body_too_large(max)), None, Some("body_too_large"), 0)
     }
 
-    fn into_raw(self) -> *const pcl_answer {
-        let stored = Box::into_raw(Box::new(Stored {
-            view: UNDECIDED.0,
-            answered: self,
-            generation: itoa::Buffer::new(),
+    /// Stores the answer, still without pointers.
+    fn new(
+        response: Option<Response<String>>,
+        id: Option<&str>,
+        reason: Option<&'static str>,
+        generation: u64,
+    ) -> Box<Self> {
+        let mut stored = Box::new(Self {
+            view: pcl_answer {
+                allowed: response.is_none().into(),
+                status: response.as_ref().map_or(200, |response| response.status().as_u16().into()),
+                reason: reason.map_or(pcl_text::MISSING, pcl_text::of),
+                generation,
+                ..UNDECIDED.0
+            },
             headers: SmallVec::new(),
+            texts: SmallVec::new(),
+            id_length: id.map(str::len),
+            escaped_id: 0..0,
             removed: Vec::new(),
-        }));
-        // SAFETY: just allocated, and no one else has the pointer.
+            removed_names: Vec::new(),
+            response: response.map(Box::new),
+        });
+        let id = id.unwrap_or_default();
+        stored.texts.extend_from_slice(id.as_bytes());
+        if stored.response.is_none() {
+            stored.escaped_id = match escaped_id(id) {
+                Cow::Borrowed(_) => 0..id.len(),
+                Cow::Owned(escaped) => {
+                    stored.texts.extend_from_slice(escaped.as_bytes());
+                    id.len()..stored.texts.len()
+                }
+            };
+            stored.texts.extend_from_slice(itoa::Buffer::new().format(generation).as_bytes());
+        }
+        stored
+    }
+
+    fn into_raw(self: Box<Self>) -> *const pcl_answer {
+        let stored = Box::into_raw(self);
+        // SAFETY: a box led there, and no one else has the pointer.
         unsafe { &mut *stored }.point();
         stored.cast::<pcl_answer>().cast_const()
     }
-}
 
-impl Stored {
     /// Sets the pointers, when the answer is where it stays.
     fn point(&mut self) {
-        let Self { view, answered, generation, headers, removed } = self;
-        let token_id = answered.token_id.as_deref();
-        let (allowed, status, body) = match &answered.content {
-            Content::Allowed { escaped_id } => {
-                let id = escaped_id.as_deref().or(token_id).unwrap_or_default();
-                let values = [id, generation.format(answered.generation)];
-                headers.extend(
-                    OF_UPSTREAM.iter().zip(values).map(|(name, value)| header(name.as_str(), value.as_bytes())),
-                );
-                (true, 200, "")
+        let Self { view, headers, texts, id_length, escaped_id, removed, removed_names, response } = self;
+        view.body = match response {
+            None => {
+                let values = [texts.get(escaped_id.clone()), texts.get(escaped_id.end..)].map(Option::unwrap_or_default);
+                headers.extend(OF_UPSTREAM.iter().zip(values).map(|(name, value)| header(name.as_str(), value)));
+                pcl_text::of("")
             }
-            Content::Response(response) => {
+            Some(response) => {
                 let all = response.headers().iter();
                 headers.extend(all.map(|(name, value)| header(name.as_str(), value.as_bytes())));
-                (false, response.status().as_u16(), response.body().as_str())
+                pcl_text::of(response.body())
             }
         };
         // It only replaces a header of the client, which is removed.
         headers.retain(|header| header.value.length > 0);
-        removed.extend(answered.removed.iter().map(|name| pcl_text::of(name)));
-        *view = pcl_answer {
-            allowed: allowed.into(),
-            status: status.into(),
-            headers: headers.as_ptr(),
-            header_count: headers.len(),
-            removed: removed.as_ptr(),
-            removed_count: removed.len(),
-            body: pcl_text::of(body),
-            reason: answered.reason.map_or(pcl_text::MISSING, pcl_text::of),
-            token_id: token_id.map_or(pcl_text::MISSING, pcl_text::of),
-            generation: answered.generation,
-        };
+        (view.headers, view.header_count) = (headers.as_ptr(), headers.len());
+        removed.extend(removed_names.iter().map(|name| pcl_text::of(name)));
+        (view.removed, view.removed_count) = (removed.as_ptr(), removed.len());
+        if let Some(id) = id_length.and_then(|length| texts.get(..length)) {
+            view.token_id = pcl_text::of_bytes(id);
+        }
     }
 }
 

@@ -149,7 +149,9 @@ fn policy_of(sent: &[Sent]) -> String {
     let secrets: std::collections::BTreeSet<&str> = secrets.filter(|secret| !secret.contains([' ', ','])).collect();
     let tokens = secrets.iter().filter(|secret| !secret.is_empty()).enumerate().map(|(at, secret)| {
         let source = if at % 2 == 0 || *secret == "all" { "*" } else { "carto-demo-data.demo_tables.*" };
-        json!({"id": format!("t {at}"), "token": secret, "allowed_apis": ["maps", "sql", "lds"], "grants": [
+        // Ids that need escapes, and ids that are longer than most.
+        let id = format!("{}{at}{}", ["t ", "t"][at % 2], "-long".repeat(at % 3 * 20));
+        json!({"id": id, "token": secret, "allowed_apis": ["maps", "sql", "lds"], "grants": [
             {"connection_name": "carto_dw", "source": source}, {"connection_name": "dw", "source": source}]})
     });
     let tokens: Vec<Value> = tokens.collect();

@@ -2,14 +2,27 @@
 
 #include "ngx_http_portcullis.h"
 
+/* The name of a header, and its hash; 0 before it is computed. */
+typedef struct {
+    ngx_str_t  text;
+    ngx_uint_t hash;
+} ngx_http_portcullis_name_t;
+
 static ngx_int_t ngx_http_portcullis_remove_headers(ngx_http_request_t *r, ngx_list_t *list, const pcl_answer *answer);
 static ngx_uint_t ngx_http_portcullis_is_removed(ngx_table_elt_t *h, const pcl_answer *answer);
+static ngx_http_portcullis_name_t *ngx_http_portcullis_known(pcl_text name);
 static ngx_int_t ngx_http_portcullis_copy(ngx_pool_t *pool, ngx_str_t *to, pcl_text from);
 static ngx_int_t ngx_http_portcullis_push(ngx_pool_t *pool, ngx_list_t *list, pcl_header header);
 
 
 /* The prefix of all headers that describe a decision. Clients may not send them. */
 static ngx_str_t ngx_http_portcullis_own = ngx_string("x-portcullis-");
+
+/* The names of the headers for the upstream, so that no request copies them. */
+static ngx_http_portcullis_name_t ngx_http_portcullis_names[] = {
+    { ngx_string("x-portcullis-token-id"), 0 },
+    { ngx_string("x-portcullis-generation"), 0 },
+};
 
 
 /* Removes the client's headers that describe a decision, and sets those of `answer`; NULL only removes. */
@@ -106,7 +119,8 @@ ngx_http_portcullis_is_removed(ngx_table_elt_t *h, const pcl_answer *answer)
 {
     size_t i;
 
-    if (h->key.len >= ngx_http_portcullis_own.len
+    /* Most names start with another letter. */
+    if (h->key.len >= ngx_http_portcullis_own.len && (h->key.data[0] | 0x20) == 'x'
         && ngx_strncasecmp(h->key.data, ngx_http_portcullis_own.data, ngx_http_portcullis_own.len) == 0)
     {
         return 1;
@@ -127,34 +141,53 @@ ngx_http_portcullis_is_removed(ngx_table_elt_t *h, const pcl_answer *answer)
 static ngx_int_t
 ngx_http_portcullis_push(ngx_pool_t *pool, ngx_list_t *list, pcl_header header)
 {
-    u_char          *p;
-    ngx_table_elt_t *h;
+    ngx_table_elt_t            *h;
+    ngx_http_portcullis_name_t *known;
 
     h = ngx_list_push(list);
-    p = ngx_pnalloc(pool, header.name.length + header.value.length + 2);
-    if (h == NULL || p == NULL) {
+    if (h == NULL) {
         return NGX_ERROR;
     }
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 
-    /* Some functions of nginx read a text up to a zero byte. */
-    h->key.data = p;
-    h->key.len = header.name.length;
-    p = ngx_cpymem(p, header.name.data, header.name.length);
-    *p++ = '\0';
-    h->value.data = p;
-    h->value.len = header.value.length;
-    p = ngx_cpymem(p, header.value.data, header.value.length);
-    *p = '\0';
-
+    known = ngx_http_portcullis_known(header.name);
+    if (known != NULL) {
+        h->key = known->text;
+        h->hash = known->hash;
+    } else {
+        if (ngx_http_portcullis_copy(pool, &h->key, header.name) != NGX_OK) {
+            return NGX_ERROR;
+        }
+        h->hash = ngx_hash_key(h->key.data, h->key.len);
+    }
     /* The library writes names in lower case. */
     h->lowcase_key = h->key.data;
-    h->hash = ngx_hash_key(h->key.data, h->key.len);
 
-    return NGX_OK;
+    return ngx_http_portcullis_copy(pool, &h->value, header.value);
 }
 
 
+static ngx_http_portcullis_name_t *
+ngx_http_portcullis_known(pcl_text name)
+{
+    ngx_uint_t                  i;
+    ngx_http_portcullis_name_t *known;
+
+    for (i = 0; i < sizeof(ngx_http_portcullis_names) / sizeof(ngx_http_portcullis_names[0]); i++) {
+        known = &ngx_http_portcullis_names[i];
+        if (known->text.len == name.length && ngx_memcmp(known->text.data, name.data, name.length) == 0) {
+            if (known->hash == 0) {
+                known->hash = ngx_hash_key(known->text.data, known->text.len);
+            }
+            return known;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* Copies a text, with a zero byte after it: some functions of nginx read a text up to one. */
 static ngx_int_t
 ngx_http_portcullis_copy(ngx_pool_t *pool, ngx_str_t *to, pcl_text from)
 {

@@ -1,6 +1,6 @@
 //! Reads and decides one HTTP request.
 
-use super::{Cors, HttpDecision};
+use super::{Cors, HttpDecision, Outcome};
 use crate::gateway::{HttpRequest, Reader, Reading};
 use portcullis::authorizer::{Clock, Current};
 
@@ -26,14 +26,29 @@ pub fn decide(
     cors: &Cors,
     clock: &impl Clock,
 ) -> HttpDecision {
-    match reader.read(request) {
+    let HttpDecision { outcome, generation, token_id } = decide_borrowed(current, reader, request, cors, clock);
+    HttpDecision { outcome, generation, token_id: token_id.map(str::to_owned) }
+}
+
+/// Decides like [`decide`], and borrows the id of the token from `current`.
+pub fn decide_borrowed<'c>(
+    current: &'c Current,
+    reader: &Reader,
+    request: &HttpRequest<'_>,
+    cors: &Cors,
+    clock: &impl Clock,
+) -> HttpDecision<&'c str> {
+    let mut token_id = None;
+    let outcome = match reader.read(request) {
         Ok(Reading::Access(access)) => {
-            let (token_id, decision) = current.decide_identified(&access.request(&access.sources()), clock.now());
-            HttpDecision::of(&decision, current.number(), token_id)
+            let (id, decision) = current.decide_identified(&access.request(&access.sources()), clock.now());
+            token_id = id;
+            Outcome::of(&decision)
         }
-        Ok(Reading::PassedThrough) => HttpDecision::pass(current.number()),
-        Ok(Reading::Preflight(preflight)) if preflight.passes => HttpDecision::pass(current.number()),
-        Ok(Reading::Preflight(preflight)) => HttpDecision::of_preflight(preflight.origin, cors, current.number()),
-        Err(why) => HttpDecision::not_understood(why.to_string().into(), current.number()),
-    }
+        Ok(Reading::PassedThrough) => Outcome::Pass,
+        Ok(Reading::Preflight(preflight)) if preflight.passes => Outcome::Pass,
+        Ok(Reading::Preflight(preflight)) => Outcome::of_preflight(preflight.origin, cors),
+        Err(why) => Outcome::not_understood(why.to_string().into()),
+    };
+    HttpDecision { outcome, generation: current.number(), token_id }
 }

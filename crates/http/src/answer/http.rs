@@ -12,13 +12,16 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::words::Denial;
 use super::{HttpDecision, Outcome};
+use portcullis::base::bytes::{Lanes, all};
 
 /// The prefix of all headers that describe a decision to upstreams. Clients may not send them.
 pub const OWN: &str = "x-portcullis-";
 /// Whether a header, in any case, describes a decision. Only the gateway may set it. The reader does not understand a
 /// request with a name that some servers read as such a header (W4).
 pub fn is_own(name: &str) -> bool {
-    name.as_bytes().get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN.as_bytes()))
+    // Most names start with another letter.
+    matches!(name.as_bytes(), [b'x' | b'X', ..])
+        && name.as_bytes().get(..OWN.len()).is_some_and(|start| start.eq_ignore_ascii_case(OWN.as_bytes()))
 }
 
 /// The header with the id of the token, for upstreams.
@@ -31,6 +34,11 @@ const ESCAPED: &AsciiSet = &CONTROLS.add(b'%').add(b' ').add(b',').add(b'"');
 
 /// Returns the value of [`TOKEN_ID`] for a token with this id. Allocates only to escape.
 pub fn escaped_id(id: &str) -> Cow<'_, str> {
+    let is_escaped = |lanes: Lanes| lanes.equal(b'%') | lanes.equal(b',') | lanes.equal(b'"');
+    // Nearly all ids need no escape.
+    if all(id.as_bytes(), |lanes| lanes.within(b'!', b'~') & !is_escaped(lanes)) {
+        return Cow::Borrowed(id);
+    }
     utf8_percent_encode(id, ESCAPED).into()
 }
 
@@ -66,7 +74,7 @@ impl Cors {
 
 impl Responses {
     /// Returns the headers of the response to a request from `origin`.
-    pub fn headers(&self, decision: &HttpDecision, origin: Option<&HeaderValue>) -> HeaderMap {
+    pub fn headers(&self, decision: &HttpDecision<impl AsRef<str>>, origin: Option<&HeaderValue>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         let origin = origin.filter(|origin| origin.to_str().is_ok_and(|origin| self.cors.allows(origin)));
         match &decision.outcome {
@@ -106,7 +114,7 @@ impl Responses {
     /// the denial.
     pub fn response<B: Default + From<String>>(
         &self,
-        decision: &HttpDecision,
+        decision: &HttpDecision<impl AsRef<str>>,
         origin: Option<&HeaderValue>,
     ) -> Response<B> {
         let mut response = Response::new(match &decision.outcome {
@@ -120,8 +128,8 @@ impl Responses {
 }
 
 /// Returns the id of the token as the value of a header; empty without a known token.
-pub fn token_id(decision: &HttpDecision) -> HeaderValue {
-    let id = escaped_id(decision.token_id.as_deref().unwrap_or_default());
+pub fn token_id(decision: &HttpDecision<impl AsRef<str>>) -> HeaderValue {
+    let id = escaped_id(decision.token_id.as_ref().map(AsRef::as_ref).unwrap_or_default());
     HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static(""))
 }
 
@@ -149,7 +157,18 @@ pub fn failure<B: From<String>>(status: StatusCode, reason: &str, error: &str) -
 
 #[cfg(test)]
 mod tests {
-    use super::is_own;
+    use super::{ESCAPED, escaped_id, is_own};
+    use percent_encoding::utf8_percent_encode;
+
+    #[test]
+    fn ids_are_escaped_alike_whether_or_not_they_need_it() {
+        for byte in (0..=u8::MAX).map(char::from) {
+            for (before, after) in [("", ""), ("tk_", ""), ("", "-1"), ("a-long-identifier-of-a-token_", "_and-its-end")] {
+                let id = format!("{before}{byte}{after}");
+                assert_eq!(escaped_id(&id), utf8_percent_encode(&id, ESCAPED).to_string(), "{id:?}");
+            }
+        }
+    }
 
     #[test]
     fn headers_of_the_gateway_are_recognized_in_any_case() {

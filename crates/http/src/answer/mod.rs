@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use portcullis::decision::{Decision, Reason};
 
 pub use body::{body_too_large, read};
-pub use decide::decide;
+pub use decide::{decide, decide_borrowed};
 pub use http::Cors;
 pub use http::json;
 pub use http::{GENERATION, TOKEN_ID, escaped_id};
@@ -20,15 +20,15 @@ pub use http::{OWN, is_own};
 pub use http::{Responses, failure, token_id};
 pub use words::Denial;
 
-/// The decision on one HTTP request. Owned: it outlives the snapshot that decided.
+/// The decision on one HTTP request. With an owned id, it outlives the snapshot that decided.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HttpDecision {
+pub struct HttpDecision<Id = String> {
     /// The outcome of a decision.
     pub outcome: Outcome,
     /// The generation that decided; 0 without a policy.
     pub generation: u64,
     /// The id of the presented token, if it is known: also of a denial.
-    pub token_id: Option<String>,
+    pub token_id: Option<Id>,
 }
 
 /// The outcome of a decision.
@@ -55,11 +55,7 @@ pub enum Outcome {
 impl HttpDecision {
     /// Converts a `decision` on the token with this id.
     pub fn of(decision: &Decision<'_>, generation: u64, token_id: Option<&str>) -> Self {
-        let outcome = match decision {
-            Decision::Allow(allow) => Outcome::Allow { grants: allow.grants().into() },
-            Decision::Deny(reason) => Outcome::Deny { reason: *reason, error: words::of(*reason).into() },
-        };
-        Self { outcome, generation, token_id: token_id.map(str::to_owned) }
+        Self { outcome: Outcome::of(decision), generation, token_id: token_id.map(str::to_owned) }
     }
 
     /// Returns an allow without a decision.
@@ -69,22 +65,40 @@ impl HttpDecision {
 
     /// Answers a preflight that does not pass: allows the origin if `cors` does, otherwise denies it.
     pub fn of_preflight(origin: &str, cors: &Cors, generation: u64) -> Self {
-        if cors.allows(origin) {
-            Self { outcome: Outcome::Preflight, generation, token_id: None }
-        } else {
-            Self::not_understood(
-                "a preflight, which carries no token, from an origin that is not answered".into(),
-                generation,
-            )
-        }
+        Self { outcome: Outcome::of_preflight(origin, cors), generation, token_id: None }
     }
 
     /// Denies an HTTP request that is ambiguous (W6).
     pub fn not_understood(why: Cow<'static, str>, generation: u64) -> Self {
-        let outcome = Outcome::Deny { reason: Reason::RequestNotUnderstood, error: why };
-        Self { outcome, generation, token_id: None }
+        Self { outcome: Outcome::not_understood(why), generation, token_id: None }
+    }
+}
+
+impl Outcome {
+    /// Converts a `decision`.
+    pub fn of(decision: &Decision<'_>) -> Self {
+        match decision {
+            Decision::Allow(allow) => Self::Allow { grants: allow.grants().into() },
+            Decision::Deny(reason) => Self::Deny { reason: *reason, error: words::of(*reason).into() },
+        }
     }
 
+    /// Denies an HTTP request that is ambiguous (W6).
+    fn not_understood(why: Cow<'static, str>) -> Self {
+        Self::Deny { reason: Reason::RequestNotUnderstood, error: why }
+    }
+
+    /// Answers a preflight that does not pass: allows the origin if `cors` does, otherwise denies it.
+    fn of_preflight(origin: &str, cors: &Cors) -> Self {
+        if cors.allows(origin) {
+            Self::Preflight
+        } else {
+            Self::not_understood("a preflight, which carries no token, from an origin that is not answered".into())
+        }
+    }
+}
+
+impl<Id> HttpDecision<Id> {
     /// Whether the request is allowed.
     pub fn is_allow(&self) -> bool {
         matches!(self.outcome, Outcome::Allow { .. } | Outcome::Pass)

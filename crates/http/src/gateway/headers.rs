@@ -38,6 +38,13 @@ pub enum Body<'r> {
 pub trait Headers {
     /// Calls `visit` with each header.
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8]));
+
+    /// Returns a value, or a part of one, as text; `None` if it is not UTF-8.
+    ///
+    /// An implementation may replace this check by a faster one.
+    fn text<'h>(&self, value: &'h [u8]) -> Option<&'h str> {
+        std::str::from_utf8(value).ok()
+    }
 }
 
 impl<N: AsRef<str>, V: AsRef<[u8]>, const COUNT: usize> Headers for [(N, V); COUNT] {
@@ -72,9 +79,8 @@ impl fmt::Debug for HttpRequest<'_> {
 }
 
 /// The values of a header that should occur once.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Occurrence<'r> {
-    #[default]
     Never,
     Once(&'r [u8]),
     Often,
@@ -87,10 +93,10 @@ impl<'r> Occurrence<'r> {
 
     /// Returns the value as an address. Several headers, also joined into one, and text that is not an address are
     /// replaced.
-    fn address(self) -> Option<&'r str> {
+    fn address(self, headers: &dyn Headers) -> Option<&'r str> {
         match self {
             Self::Never | Self::Once(b"") => None,
-            Self::Once(value) => Some(fault(value).unwrap_or_else(|| std::str::from_utf8(value).unwrap_or(NO_TEXT))),
+            Self::Once(value) => Some(fault(value).unwrap_or_else(|| headers.text(value).unwrap_or(NO_TEXT))),
             Self::Often => Some(SEVERAL),
         }
     }
@@ -127,8 +133,8 @@ const SEVERAL: &str = "several headers";
 const NO_TEXT: &str = "not a URL";
 
 /// The headers that matter.
-#[derive(Default)]
 pub(super) struct Relevant<'r> {
+    all: &'r dyn Headers,
     authorization: Occurrence<'r>,
     referer: Occurrence<'r>,
     origin: Occurrence<'r>,
@@ -152,11 +158,27 @@ impl<'r> Relevant<'r> {
     /// Rejects names that servers confuse with other names, and headers that make the upstream read another request
     /// than the one that is decided (W2).
     pub(super) fn of(headers: &'r dyn Headers) -> Result<Self, NotUnderstood> {
-        let mut relevant = Self::default();
+        let mut relevant = Self::none(headers);
         headers.for_each(&mut |name, value| relevant.header(name, value));
         match relevant.refused {
             Some(why) => Err(NotUnderstood::new(why)),
             None => Ok(relevant),
+        }
+    }
+
+    fn none(all: &'r dyn Headers) -> Self {
+        Self {
+            all,
+            authorization: Occurrence::Never,
+            referer: Occurrence::Never,
+            origin: Occurrence::Never,
+            requested_method: Occurrence::Never,
+            content_type: Occurrence::Never,
+            cookies: SmallVec::new(),
+            upgrades: false,
+            encoded: false,
+            announces_body: false,
+            refused: None,
         }
     }
 
@@ -203,7 +225,7 @@ impl<'r> Relevant<'r> {
     /// upgrade.
     pub(super) fn preflight(&self) -> Option<&'r str> {
         let once = |header: Occurrence<'r>| match header {
-            Occurrence::Once(value) if !value.is_empty() => std::str::from_utf8(value).ok(),
+            Occurrence::Once(value) if !value.is_empty() => self.all.text(value),
             _ => None,
         };
         once(self.requested_method).filter(|_| !self.upgrades && !self.announces_body)?;
@@ -226,14 +248,14 @@ impl<'r> Relevant<'r> {
             Occurrence::Once(value) => value,
             Occurrence::Often => return Err(NotUnderstood::new("more than one `Authorization` header")),
         };
-        if let Some(secret) = plain_bearer(value) {
+        if let Some(secret) = plain_bearer(value).and_then(|secret| self.all.text(secret)) {
             return Ok(Some(secret));
         }
         if contains(value, b',') {
             return Err(NotUnderstood::new("a comma in the `Authorization` header, which may be two joined into one"));
         }
-        let value = std::str::from_utf8(value)
-            .map_err(|_| NotUnderstood::new("an `Authorization` header that is not UTF-8"))?;
+        let value =
+            self.all.text(value).ok_or_else(|| NotUnderstood::new("an `Authorization` header that is not UTF-8"))?;
         let end = value.bytes().position(|byte| byte == b' ').unwrap_or(value.len());
         let (scheme, secret) = value.split_at_checked(end).unwrap_or((value, ""));
         if !is_graphic(scheme) {
@@ -251,8 +273,8 @@ impl<'r> Relevant<'r> {
 
     /// Returns the `Referer` header, or its replacement.
     pub(super) fn referer(&self, origin_too: bool) -> Option<Cow<'r, str>> {
-        let origin = || self.origin.address().filter(|origin| origin_too && !origin.eq_ignore_ascii_case("null"));
-        self.referer.address().or_else(origin).map(Cow::Borrowed)
+        let origin = || self.origin.address(self.all).filter(|origin| origin_too && !origin.eq_ignore_ascii_case("null"));
+        self.referer.address(self.all).or_else(origin).map(Cow::Borrowed)
     }
 
     /// Checks that the headers declare the body as JSON in UTF-8, in the one spelling that all servers read alike (W2).
@@ -270,12 +292,12 @@ impl<'r> Relevant<'r> {
 }
 
 /// Returns the secret of a value in the usual form: `Bearer`, one space, and visible ASCII without a comma.
-fn plain_bearer(value: &[u8]) -> Option<&str> {
+fn plain_bearer(value: &[u8]) -> Option<&[u8]> {
     match value {
         [b'B' | b'b', b'e' | b'E', b'a' | b'A', b'r' | b'R', b'e' | b'E', b'r' | b'R', b' ', secret @ ..]
             if all(secret, |lanes| lanes.within(b'!', b'~') & !lanes.equal(b',')) =>
         {
-            std::str::from_utf8(secret).ok()
+            Some(secret)
         }
         _ => None,
     }

@@ -28,6 +28,7 @@
 mod headers;
 mod keys;
 mod object;
+mod pairs;
 mod parameters;
 mod path;
 mod percent;

@@ -7,8 +7,9 @@ use smallvec::SmallVec;
 use super::NotUnderstood;
 use super::keys::Keys;
 use super::object::{self, Value};
+use super::pairs::{Pair, Pairs};
 use super::percent::{Plus, check, decode};
-use portcullis::base::bytes::{Offsets, contains};
+use portcullis::base::bytes::contains;
 
 /// Up to this number of keys, comparing each with each is cheaper than sorting them.
 const FEW: usize = 24;
@@ -16,57 +17,61 @@ const FEW: usize = 24;
 /// The maximum number of parameters of a query.
 const MOST: usize = 500;
 
-type Pairs<K, V> = SmallVec<[(K, V); FEW]>;
+type List<K, V> = SmallVec<[(K, V); FEW]>;
 
 /// The parameters of a request. No key occurs twice in the query or in the body, nor in both with different values.
 /// Each key is plain, and none resembles a key of the route.
 pub(super) struct Parameters<'r> {
     keys: &'r Keys,
     /// Keys, and values as sent.
-    query: Pairs<Cow<'r, [u8]>, &'r [u8]>,
-    body: Option<Pairs<Cow<'r, str>, Value<'r>>>,
+    query: List<Cow<'r, [u8]>, &'r str>,
+    body: Option<List<Cow<'r, str>, Value<'r>>>,
 }
 
 impl<'r> Parameters<'r> {
     /// Creates an empty set for a route that reads `keys`.
     pub(super) fn new(keys: &'r Keys) -> Self {
-        Self { keys, query: Pairs::new(), body: None }
+        Self { keys, query: List::new(), body: None }
     }
 
     /// Reads a form-encoded query of ASCII characters.
     pub(super) fn read_query(&mut self, query: &'r str) -> Result<(), NotUnderstood> {
-        let query = query.as_bytes();
-        // Some servers split parameters at semicolons, too.
-        if contains(query, b';') {
-            return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
-        }
         if query.is_empty() {
             return Ok(());
         }
-        let beyond_ascii = check(query)?;
-        let pairs = &mut self.query;
-        let mut repeats = Repeats::default();
-        let mut marks = Offsets::new(query, |lanes| lanes.equal(b'&') | lanes.equal(b'='));
-        let (mut start, mut equal) = (0, None);
-        while start <= query.len() {
-            let at = marks.next().unwrap_or(query.len());
-            if query.get(at) == Some(&b'=') {
-                equal = equal.or(Some(at));
-                continue;
+        let mut split = Pairs::new(query);
+        let read = self.read_pairs(&mut split);
+        // Some servers split parameters at semicolons, too.
+        if split.has_semicolon() || (read.is_err() && contains(query.as_bytes(), b';')) {
+            return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
+        }
+        read?;
+        if split.has_percent() && check(query.as_bytes())? {
+            for (_, value) in &self.query {
+                if check(value.as_bytes())? {
+                    // Checks that the bytes are UTF-8.
+                    decode(value, Plus::Space)?;
+                }
             }
+        }
+        Ok(())
+    }
+
+    fn read_pairs(&mut self, split: &mut Pairs<'r>) -> Result<(), NotUnderstood> {
+        let (keys, pairs) = (self.keys, &mut self.query);
+        let mut repeats = Repeats::default();
+        for Pair { key, is_plain, value } in split {
             if pairs.len() == MOST {
                 return Err(NotUnderstood::new("more than 500 parameters in the query"));
             }
-            let key = query.get(start..equal.unwrap_or(at)).unwrap_or_default();
-            let value = equal.and_then(|equal| query.get(equal + 1..at)).unwrap_or_default();
-            let key = self.keys.decode(key)?;
-            if beyond_ascii && check(value)? {
-                // Checks that the bytes are UTF-8.
-                decode(ascii(value)?, Plus::Space)?;
-            }
+            let key = if is_plain {
+                keys.check_plain(key)?;
+                Cow::Borrowed(key)
+            } else {
+                keys.decode(key)?
+            };
             repeats.next(&key, pairs.iter().map(|(key, _)| &**key));
             pairs.push((key, value));
-            (start, equal) = (at + 1, None);
         }
         if repeats.any(pairs.iter().map(|(key, _)| &**key)) {
             return Err(NotUnderstood::new("a parameter is given twice in the query"));
@@ -77,7 +82,7 @@ impl<'r> Parameters<'r> {
     /// Reads the keys of a JSON object.
     pub(super) fn read_body(&mut self, body: &'r [u8]) -> Result<(), NotUnderstood> {
         let text = std::str::from_utf8(body).map_err(|_| NotUnderstood::new("a body that is not UTF-8"))?;
-        let mut pairs = Pairs::new();
+        let mut pairs = List::new();
         object::read(text, |key, value| pairs.push((key, value)))
             .ok_or_else(|| NotUnderstood::new("a body that is not a JSON object"))?;
         let is_plain = |(key, value): &(Cow<'_, str>, Value<'_>)| {
@@ -97,7 +102,7 @@ impl<'r> Parameters<'r> {
         }
         for (key, value) in &self.query {
             let Some((_, other)) = pairs.iter().find(|(other, _)| other.as_bytes() == &**key) else { continue };
-            let value = decode(ascii(value)?, Plus::Space)?;
+            let value = decode(value, Plus::Space)?;
             if other.text().unwrap_or(Cow::Borrowed(other.written())) != value {
                 return Err(NotUnderstood::new("a parameter differs between the query and the body"));
             }
@@ -115,7 +120,7 @@ impl<'r> Parameters<'r> {
                 .ok_or_else(|| NotUnderstood::new(format!("`{name}` in the body is not a text")));
         }
         let found = self.query.iter().find(|(key, _)| **key == *name.as_bytes());
-        found.map(|(_, value)| decode(ascii(value)?, Plus::Space)).transpose()
+        found.map(|(_, value)| decode(value, Plus::Space)).transpose()
     }
 
     /// Returns the value of `name` in the query. It may not occur in the body.
@@ -134,11 +139,6 @@ fn writes_nul(json: &str) -> bool {
         let before = json.as_bytes().get(..at).unwrap_or_default();
         before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0
     })
-}
-
-/// Returns a value of a query as text.
-fn ascii(value: &[u8]) -> Result<&str, NotUnderstood> {
-    std::str::from_utf8(value).map_err(|_| NotUnderstood::new("a parameter that is not UTF-8"))
 }
 
 /// Finds a key that occurs twice.

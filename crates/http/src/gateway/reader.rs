@@ -60,16 +60,16 @@ impl Reader {
         let no_body = matches!(request.body, Body::NotPassedOn | Body::Whole(b""));
         let preflight = if request.method == "OPTIONS" && no_body { headers.preflight() } else { None };
         let passes = self.options.preflights == Preflights::Pass;
-        let preflight = preflight.map(|origin| Reading::Preflight(Preflight { origin, passes }));
-        if let Some(held) = preflight.as_ref().filter(|_| !passes) {
-            return Ok(held.clone());
+        let preflight = preflight.map(|origin| Preflight { origin, passes });
+        if let Some(held) = preflight.filter(|_| !passes) {
+            return Ok(Reading::Preflight(held));
         }
         let mut path = Path::default();
         let query = self.read_path(request.target, &mut path)?;
         let route = self.route(&path)?;
         let Some((route, template)) = route.and_then(|route| Some((route, route.template.as_ref()?))) else {
             return match route {
-                _ if self.passes(&path) => Ok(preflight.unwrap_or(Reading::PassedThrough)),
+                _ if self.passes(&path) => Ok(preflight.map_or(Reading::PassedThrough, Reading::Preflight)),
                 Some(_) => Err(NotUnderstood::new("a path that tokens do not decide about")),
                 None => Err(NotUnderstood::new("a path that no route fits")),
             };
@@ -78,7 +78,7 @@ impl Reader {
         let mut parameters = Parameters::new(&template.keys);
         parameters.read_query(query)?;
         if let Some(passing) = preflight {
-            return Ok(passing);
+            return Ok(Reading::Preflight(passing));
         }
         // Routes without parameters too: a body may hold a second token, or override the method.
         read_body(&mut parameters, request, &headers)?;
