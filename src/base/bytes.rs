@@ -82,73 +82,13 @@ fn last(text: &[u8]) -> [u8; WIDTH] {
     }
 }
 
-/// A text, sixteen bytes at a time.
-#[derive(Debug)]
-pub struct Chunks<'t> {
-    text: &'t [u8],
-    /// The offset of the next chunk.
-    next: usize,
-}
-
-/// Sixteen bytes of a text. At its end, some of them are repeated or padding.
-#[derive(Debug, Clone, Copy)]
-pub struct Chunk {
-    /// The bytes.
-    pub lanes: Lanes,
-    /// The offset of the first byte that is neither repeated nor padding.
-    pub start: usize,
-    /// The number of repeated bytes before it.
-    repeated: usize,
-    /// A bit for each byte that is neither repeated nor padding.
-    valid: u32,
-}
-
-impl Chunk {
-    /// Returns a bit for each byte of `class`. The first bit belongs to the offset `start`.
-    #[inline]
-    pub fn bits(&self, class: u8x16) -> u32 {
-        class.to_bitmask() >> self.repeated & self.valid
-    }
-}
-
-impl<'t> Chunks<'t> {
-    /// Returns the chunks of `text`.
-    #[inline]
-    pub fn new(text: &'t [u8]) -> Self {
-        Self { text, next: 0 }
-    }
-}
-
-impl Iterator for Chunks<'_> {
-    type Item = Chunk;
-
-    #[inline]
-    fn next(&mut self) -> Option<Chunk> {
-        let (rest, start) = (self.text.get(self.next..)?, self.next);
-        let chunk = |chunk: [u8; WIDTH], repeated, valid| {
-            Some(Chunk { lanes: Lanes(u8x16::from(chunk)), start, repeated, valid })
-        };
-        if let Some(whole) = rest.first_chunk::<WIDTH>() {
-            self.next += WIDTH;
-            return chunk(*whole, 0, ALL);
-        }
-        if rest.is_empty() {
-            return None;
-        }
-        self.next = self.text.len();
-        let valid = (1 << rest.len()) - 1;
-        match self.text.last_chunk::<WIDTH>() {
-            Some(last) => chunk(*last, WIDTH - rest.len(), valid),
-            None => chunk(padded(rest), 0, valid),
-        }
-    }
-}
-
 /// The offsets of the bytes of `text` that belong to a class, in order.
 #[derive(Debug)]
 pub struct Offsets<'t, C> {
-    chunks: Chunks<'t>,
+    text: &'t [u8],
     class: C,
+    /// The offset of the first byte that was not classified.
+    next: usize,
     /// The offset of the first bit of `found`.
     start: usize,
     /// A bit for each offset that was found and not returned.
@@ -158,7 +98,7 @@ pub struct Offsets<'t, C> {
 impl<'t, C: Fn(Lanes) -> u8x16> Offsets<'t, C> {
     #[inline]
     pub fn new(text: &'t [u8], class: C) -> Self {
-        Self { chunks: Chunks::new(text), class, start: 0, found: 0 }
+        Self { text, class, next: 0, start: 0, found: 0 }
     }
 }
 
@@ -168,9 +108,23 @@ impl<C: Fn(Lanes) -> u8x16> Iterator for Offsets<'_, C> {
     #[inline]
     fn next(&mut self) -> Option<usize> {
         while self.found == 0 {
-            let chunk = self.chunks.next()?;
-            self.start = chunk.start;
-            self.found = chunk.bits((self.class)(chunk.lanes));
+            let rest = self.text.get(self.next..)?;
+            self.start = self.next;
+            if let Some(chunk) = rest.first_chunk::<WIDTH>() {
+                self.found = (self.class)(Lanes(u8x16::from(*chunk))).to_bitmask();
+                self.next += WIDTH;
+            } else if rest.is_empty() {
+                return None;
+            } else {
+                // Reads the last sixteen bytes, some of them for the second time; a shorter text is padded.
+                let (chunk, before) = match self.text.last_chunk::<WIDTH>() {
+                    Some(last) => (*last, WIDTH - rest.len()),
+                    None => (padded(rest), 0),
+                };
+                let valid = (1 << rest.len()) - 1;
+                self.found = (self.class)(Lanes(u8x16::from(chunk))).to_bitmask() >> before & valid;
+                self.next = self.text.len();
+            }
         }
         let offset = self.start + self.found.trailing_zeros() as usize;
         self.found &= self.found - 1;

@@ -21,15 +21,12 @@ impl Invalid {
 /// # Safety
 ///
 /// If `text.data` is not NULL, `text.length` bytes are readable there, and nobody writes to them during `'a`.
+#[inline]
 pub(crate) unsafe fn bytes<'a>(text: pcl_text, name: &str, max: usize) -> Result<Option<&'a [u8]>, Invalid> {
     match (text.data.is_null(), text.length) {
         (true, 0) => Ok(None),
-        (true, length) => {
-            Err(Invalid::new(format!("`{name}`: expected {length} bytes, found NULL; help: set the length to 0")))
-        }
-        (false, length) if length > max => {
-            Err(Invalid::new(format!("`{name}`: expected at most {max} bytes, found {length}")))
-        }
+        (true, length) => Err(null(name, length)),
+        (false, length) if length > max => Err(too_long(name, max, length)),
         // SAFETY: not NULL, shorter than `isize::MAX`, and readable by the contract.
         (false, length) => Ok(Some(unsafe { std::slice::from_raw_parts(text.data.cast(), length) })),
     }
@@ -40,7 +37,43 @@ pub(crate) unsafe fn bytes<'a>(text: pcl_text, name: &str, max: usize) -> Result
 /// # Safety
 ///
 /// See [`bytes`].
+#[inline]
 pub(crate) unsafe fn text<'a>(text: pcl_text, name: &str) -> Result<Option<&'a str>, Invalid> {
+    // SAFETY: the contract is the same.
+    match unsafe { ascii(text) } {
+        // Nearly all texts.
+        Some(text) => Ok(Some(text)),
+        // SAFETY: the contract is the same.
+        None => unsafe { other_text(text, name) },
+    }
+}
+
+/// Borrows a text of ASCII characters that is neither missing nor too long. `None` for any other.
+///
+/// # Safety
+///
+/// See [`bytes`].
+#[inline]
+unsafe fn ascii<'a>(text: pcl_text) -> Option<&'a str> {
+    if text.data.is_null() || text.length > PCL_MAX_TEXT {
+        return None;
+    }
+    // SAFETY: not NULL, shorter than `isize::MAX`, and readable by the contract.
+    let bytes: &[u8] = unsafe { std::slice::from_raw_parts(text.data.cast(), text.length) };
+    if !all(bytes, |lanes| lanes.within(0, 0x7f)) {
+        return None;
+    }
+    // SAFETY: ASCII is UTF-8.
+    Some(unsafe { std::str::from_utf8_unchecked(bytes) })
+}
+
+/// Borrows a text that is not ASCII, or missing, or invalid.
+///
+/// # Safety
+///
+/// See [`bytes`].
+#[cold]
+unsafe fn other_text<'a>(text: pcl_text, name: &str) -> Result<Option<&'a str>, Invalid> {
     // SAFETY: the contract is the same.
     let bytes = unsafe { bytes(text, name, PCL_MAX_TEXT) }?;
     bytes.map(|bytes| utf8(bytes).map_err(|error| not_utf8(name, error))).transpose()
@@ -49,8 +82,22 @@ pub(crate) unsafe fn text<'a>(text: pcl_text, name: &str) -> Result<Option<&'a s
 /// Like [`std::str::from_utf8`], and faster for short texts: nearly all are ASCII.
 #[inline]
 pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, std::str::Utf8Error> {
-    // SAFETY: ASCII is UTF-8.
-    if all(bytes, |lanes| lanes.within(0, 0x7f)) { Ok(unsafe { std::str::from_utf8_unchecked(bytes) }) } else { std::str::from_utf8(bytes) }
+    if all(bytes, |lanes| lanes.within(0, 0x7f)) {
+        // SAFETY: ASCII is UTF-8.
+        Ok(unsafe { std::str::from_utf8_unchecked(bytes) })
+    } else {
+        std::str::from_utf8(bytes)
+    }
+}
+
+#[cold]
+fn null(name: &str, length: usize) -> Invalid {
+    Invalid::new(format!("`{name}`: expected {length} bytes, found NULL; help: set the length to 0"))
+}
+
+#[cold]
+fn too_long(name: &str, max: usize, found: usize) -> Invalid {
+    Invalid::new(format!("`{name}`: expected at most {max} bytes, found {found}"))
 }
 
 #[cold]

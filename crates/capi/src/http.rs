@@ -296,7 +296,8 @@ impl Stored {
         let Self { view, headers, texts, id_length, escaped_id, removed, removed_names, response } = self;
         view.body = match response {
             None => {
-                let values = [texts.get(escaped_id.clone()), texts.get(escaped_id.end..)].map(Option::unwrap_or_default);
+                let values =
+                    [texts.get(escaped_id.clone()), texts.get(escaped_id.end..)].map(Option::unwrap_or_default);
                 headers.extend(OF_UPSTREAM.iter().zip(values).map(|(name, value)| header(name.as_str(), value)));
                 pcl_text::of("")
             }

@@ -53,7 +53,7 @@ pub struct Shared {
 struct LastRead {
     /// The stamp of the version of a file; `None` before.
     stamp: Option<Stamp>,
-    /// Whether this version of the file was not a valid policy.
+    /// Whether this version of the file is not a valid policy.
     is_invalid: bool,
     /// The registry; `None` before.
     #[cfg(feature = "registry")]
@@ -186,19 +186,16 @@ impl LastRead {
         }
         // A version that is not valid is not read again.
         self.stamp = Some(stamp);
-        let read = load::snapshot(&path.display().to_string(), bytes);
-        self.is_invalid = read.is_err();
-        read.map(|snapshot| Read::New(Box::new(snapshot)))
+        // Also if compiling it panics.
+        self.is_invalid = true;
+        let snapshot = load::snapshot(&path.display().to_string(), bytes)?;
+        self.is_invalid = false;
+        Ok(Read::New(Box::new(snapshot)))
     }
 
     /// Like [`Self::read_file`], for a registry.
     #[cfg(feature = "registry")]
-    fn read_registry(
-        &mut self,
-        location: &Location,
-        inherited: Option<&Version>,
-        must: bool,
-    ) -> Result<Read, String> {
+    fn read_registry(&mut self, location: &Location, inherited: Option<&Version>, must: bool) -> Result<Read, String> {
         let is_first = self.registry.is_none();
         let registry = self.registry.get_or_insert_with(|| WatchedRegistry::new(location.clone()));
         let continues = match inherited {

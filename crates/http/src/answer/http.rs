@@ -163,7 +163,9 @@ mod tests {
     #[test]
     fn ids_are_escaped_alike_whether_or_not_they_need_it() {
         for byte in (0..=u8::MAX).map(char::from) {
-            for (before, after) in [("", ""), ("tk_", ""), ("", "-1"), ("a-long-identifier-of-a-token_", "_and-its-end")] {
+            for (before, after) in
+                [("", ""), ("tk_", ""), ("", "-1"), ("a-long-identifier-of-a-token_", "_and-its-end")]
+            {
                 let id = format!("{before}{byte}{after}");
                 assert_eq!(escaped_id(&id), utf8_percent_encode(&id, ESCAPED).to_string(), "{id:?}");
             }

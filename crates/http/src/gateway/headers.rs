@@ -273,7 +273,8 @@ impl<'r> Relevant<'r> {
 
     /// Returns the `Referer` header, or its replacement.
     pub(super) fn referer(&self, origin_too: bool) -> Option<Cow<'r, str>> {
-        let origin = || self.origin.address(self.all).filter(|origin| origin_too && !origin.eq_ignore_ascii_case("null"));
+        let origin =
+            || self.origin.address(self.all).filter(|origin| origin_too && !origin.eq_ignore_ascii_case("null"));
         self.referer.address(self.all).or_else(origin).map(Cow::Borrowed)
     }
 

@@ -50,7 +50,7 @@ impl Keys {
 
     /// Checks a plain key.
     #[inline]
-    pub(super) fn check_plain(&self, key: &[u8]) -> Result<(), NotUnderstood> {
+    fn check_plain(&self, key: &[u8]) -> Result<(), NotUnderstood> {
         match key {
             // Nearly all keys start with a letter that no key of the route starts with.
             [first, ..] if first.is_ascii_alphanumeric() && self.first >> (first & 31) & 1 == 0 => Ok(()),

@@ -28,7 +28,6 @@
 mod headers;
 mod keys;
 mod object;
-mod pairs;
 mod parameters;
 mod path;
 mod percent;

@@ -7,9 +7,8 @@ use smallvec::SmallVec;
 use super::NotUnderstood;
 use super::keys::Keys;
 use super::object::{self, Value};
-use super::pairs::{Pair, Pairs};
 use super::percent::{Plus, check, decode};
-use portcullis::base::bytes::contains;
+use portcullis::base::bytes::{Offsets, contains};
 
 /// Up to this number of keys, comparing each with each is cheaper than sorting them.
 const FEW: usize = 24;
@@ -17,61 +16,57 @@ const FEW: usize = 24;
 /// The maximum number of parameters of a query.
 const MOST: usize = 500;
 
-type List<K, V> = SmallVec<[(K, V); FEW]>;
+type Pairs<K, V> = SmallVec<[(K, V); FEW]>;
 
 /// The parameters of a request. No key occurs twice in the query or in the body, nor in both with different values.
 /// Each key is plain, and none resembles a key of the route.
 pub(super) struct Parameters<'r> {
     keys: &'r Keys,
     /// Keys, and values as sent.
-    query: List<Cow<'r, [u8]>, &'r str>,
-    body: Option<List<Cow<'r, str>, Value<'r>>>,
+    query: Pairs<Cow<'r, [u8]>, &'r str>,
+    body: Option<Pairs<Cow<'r, str>, Value<'r>>>,
 }
 
 impl<'r> Parameters<'r> {
     /// Creates an empty set for a route that reads `keys`.
     pub(super) fn new(keys: &'r Keys) -> Self {
-        Self { keys, query: List::new(), body: None }
+        Self { keys, query: Pairs::new(), body: None }
     }
 
     /// Reads a form-encoded query of ASCII characters.
-    pub(super) fn read_query(&mut self, query: &'r str) -> Result<(), NotUnderstood> {
+    pub(super) fn read_query(&mut self, text: &'r str) -> Result<(), NotUnderstood> {
+        let query = text.as_bytes();
+        // Some servers split parameters at semicolons, too.
+        if contains(query, b';') {
+            return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
+        }
         if query.is_empty() {
             return Ok(());
         }
-        let mut split = Pairs::new(query);
-        let read = self.read_pairs(&mut split);
-        // Some servers split parameters at semicolons, too.
-        if split.has_semicolon() || (read.is_err() && contains(query.as_bytes(), b';')) {
-            return Err(NotUnderstood::new("a `;` in the query, which some take for an `&`"));
-        }
-        read?;
-        if split.has_percent() && check(query.as_bytes())? {
-            for (_, value) in &self.query {
-                if check(value.as_bytes())? {
-                    // Checks that the bytes are UTF-8.
-                    decode(value, Plus::Space)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn read_pairs(&mut self, split: &mut Pairs<'r>) -> Result<(), NotUnderstood> {
-        let (keys, pairs) = (self.keys, &mut self.query);
+        let beyond_ascii = check(query)?;
+        let pairs = &mut self.query;
         let mut repeats = Repeats::default();
-        for Pair { key, is_plain, value } in split {
+        let mut marks = Offsets::new(query, |lanes| lanes.equal(b'&') | lanes.equal(b'='));
+        let (mut start, mut equal) = (0, None);
+        while start <= query.len() {
+            let at = marks.next().unwrap_or(query.len());
+            if query.get(at) == Some(&b'=') {
+                equal = equal.or(Some(at));
+                continue;
+            }
             if pairs.len() == MOST {
                 return Err(NotUnderstood::new("more than 500 parameters in the query"));
             }
-            let key = if is_plain {
-                keys.check_plain(key)?;
-                Cow::Borrowed(key)
-            } else {
-                keys.decode(key)?
-            };
+            let key = query.get(start..equal.unwrap_or(at)).unwrap_or_default();
+            let value = equal.and_then(|equal| text.get(equal + 1..at)).unwrap_or_default();
+            let key = self.keys.decode(key)?;
+            if beyond_ascii && check(value.as_bytes())? {
+                // Checks that the bytes are UTF-8.
+                decode(value, Plus::Space)?;
+            }
             repeats.next(&key, pairs.iter().map(|(key, _)| &**key));
             pairs.push((key, value));
+            (start, equal) = (at + 1, None);
         }
         if repeats.any(pairs.iter().map(|(key, _)| &**key)) {
             return Err(NotUnderstood::new("a parameter is given twice in the query"));
@@ -82,7 +77,7 @@ impl<'r> Parameters<'r> {
     /// Reads the keys of a JSON object.
     pub(super) fn read_body(&mut self, body: &'r [u8]) -> Result<(), NotUnderstood> {
         let text = std::str::from_utf8(body).map_err(|_| NotUnderstood::new("a body that is not UTF-8"))?;
-        let mut pairs = List::new();
+        let mut pairs = Pairs::new();
         object::read(text, |key, value| pairs.push((key, value)))
             .ok_or_else(|| NotUnderstood::new("a body that is not a JSON object"))?;
         let is_plain = |(key, value): &(Cow<'_, str>, Value<'_>)| {
