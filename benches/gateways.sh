@@ -13,6 +13,7 @@
 # - nginx-sidecar: `auth_request` to `portcullis serve`
 # - nginx-constant: `auth_request` to a server of nginx that answers 204: what the hop costs without a decision
 # - envoy-none, envoy-module: Envoy without a check, and with the engine inside
+# - envoy-denials: the engine inside, without dynamic metadata of allowed requests
 # - envoy-sidecar, envoy-http: `ext_authz` over gRPC and over HTTP to `portcullis serve`
 # - haproxy-none: HAProxy without a check
 # - haproxy-sidecar, haproxy-spoe: HAProxy with the Lua script and with SPOE to `portcullis serve`
@@ -26,7 +27,7 @@ rounds=${1:-31}
 seconds=${2:-1}
 # The first of the ports from PORT to PORT + 91.
 port=${PORT:-18200}
-ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-sidecar envoy-http haproxy-none haproxy-sidecar haproxy-spoe}
+ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-denials envoy-sidecar envoy-http haproxy-none haproxy-sidecar haproxy-spoe}
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
 sidecar=$target/release/portcullis
 # What runs inside a gateway is built as docs/gateways.md installs it.
@@ -146,6 +147,7 @@ envoy_with() {
     [[ ${UPSTREAM:-proxy} != file ]] || sed -i 's/route: {cluster: apis}/direct_response: {status: 200}/' "$folder/envoy.yaml"
     # The filter of the module, from its name to its last option.
     [[ ${2:-} != unchecked ]] || sed -i '/- name: portcullis/,/cors_origins/d' "$folder/envoy.yaml"
+    [[ ${2:-} != denials ]] || sed -i 's/^\( *\)cors_origins:/\1metadata: denials\n&/' "$folder/envoy.yaml"
     free "$port"
     ENVOY_DYNAMIC_MODULES_SEARCH_PATH=$inside start envoy -c "$folder/envoy.yaml" --concurrency 1 --use-dynamic-base-id -l error
     await "$port"
@@ -157,6 +159,7 @@ sidecar() {
 }
 envoy-none() { envoy_with envoy-module unchecked; }
 envoy-module() { envoy_with envoy-module; }
+envoy-denials() { envoy_with envoy-module denials; }
 envoy-sidecar() { sidecar && envoy_with envoy-grpc; }
 envoy-http() { sidecar && envoy_with envoy-http; }
 

@@ -188,6 +188,29 @@ def outcomes(folder, upstream):
             check([status, denial.get("reason")] == expected, referers, "should be", expected, "is", status, denial)
 
 
+def fields(folder, upstream):
+    """The option `metadata` selects the decisions whose fields are written. It changes nothing else of a decision."""
+    large = json.dumps({"name": "a.b.good", "pad": "x" * 200})
+    asked = [(GOOD, {}, 200), (BAD, {}, 403), ("/v3/maps/dw/table", {"method": "POST", "body": large}, 413)]
+    for name, allows, denials in (("all", True, True), ("denials", False, True), ("none", False, False)):
+        for shadow in (False, True):
+            change = option(f"metadata: {name}\n                  max_body: 100\n                  shadow: {str(shadow).lower()}")
+            with running(folder / f"fields-{name}-{shadow}", upstream, change, document=policy()) as envoy:
+                for target, more, expected in asked:
+                    status, _, _, seen = envoy.ask(target, TOKEN, JSON, **more)
+                    check(status == (200 if shadow else expected), "metadata", name, target, "is", status)
+                    ids = [each["headers"].get("x-portcullis-token-id") for each in seen]
+                    check(ids == ([["the%20token"]] if expected == 200 else [None] if shadow else []), "metadata", name, target, ids)
+                lines = envoy.logged(3)
+                found = [(line["metadata"] or {}).get("decision") for line in lines]
+                wanted = ["allow" if allows else None] + ["deny" if denials else None] * 2
+                check(found == wanted, "metadata", name, "should have", wanted, "has", lines)
+                marked = [(line["metadata"] or {}).get("shadow", False) for line in lines]
+                check(marked == [shadow and word is not None for word in found], "metadata", name, "marks shadowed decisions", lines)
+                stats = envoy.stats()
+                check((stats["decisions.allow"], stats["decisions.deny"]) == (1, 2), "metadata", name, "statistics", stats)
+
+
 def bodies(folder, upstream):
     """Bodies are read where a source may be in them, up to the limit; elsewhere they stream."""
     limits = lambda text: option("max_body: 100000")(once(text, "  - address: {socket_address: {address: 127.0.0.1, port_value: 8080}}\n",
@@ -428,7 +451,7 @@ def drive(binary, folder):
     with contextlib.ExitStack() as stack:
         upstream = stack.enter_context(Upstream())
         abi(pathlib.Path(os.environ["ENVOY_DYNAMIC_MODULES_SEARCH_PATH"]))
-        for stage in (outcomes, bodies, trailers, routes, failures, killed, reloads):
+        for stage in (outcomes, fields, bodies, trailers, routes, failures, killed, reloads):
             (folder / stage.__name__).mkdir()
             stage(folder / stage.__name__, upstream)
             print(f"{NAME}: {stage.__name__}", flush=True)

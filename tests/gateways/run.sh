@@ -66,6 +66,7 @@ timeout 300 python3 tests/gateways/inprocess.py "$PORTCULLIS" "$@"
 timeout 120 python3 tests/gateways/routing.py "$@"
 timeout 300 python3 tests/gateways/endurance.py "$@"
 timeout 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
+timeout 200 python3 tests/gateways/lua.py "$@"
 # Compares all ways, so it runs only without a selection.
 (($#)) || timeout 400 python3 tests/gateways/conformance.py "$PORTCULLIS"
 timeout 200 python3 tests/gateways/spoe.py "$PORTCULLIS" "$@"

@@ -5,7 +5,8 @@
 
 use std::ffi::{CStr, c_void};
 
-use crate::types::{EnvoyBuffer, EnvoyHeader, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
+use crate::header::Header;
+use crate::types::{EnvoyBuffer, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
 
 /// Finds a function by its name: NULL if there is none.
 pub(crate) type Find<'f> = &'f dyn Fn(&CStr) -> *mut c_void;
@@ -53,7 +54,7 @@ callbacks! {
     set_gauge = c"envoy_dynamic_module_callback_http_filter_set_gauge":
         fn(EnvoyPointer, usize, *mut ModuleBuffer, usize, u64) -> u32;
     header_count = c"envoy_dynamic_module_callback_http_get_headers_size": fn(EnvoyPointer, u32) -> usize;
-    headers = c"envoy_dynamic_module_callback_http_get_headers": fn(EnvoyPointer, u32, *mut EnvoyHeader) -> bool;
+    headers = c"envoy_dynamic_module_callback_http_get_headers": fn(EnvoyPointer, u32, *mut Header<'_>) -> bool;
     set_header = c"envoy_dynamic_module_callback_http_set_header":
         fn(EnvoyPointer, u32, ModuleBuffer, ModuleBuffer) -> bool;
     send_response = c"envoy_dynamic_module_callback_http_send_response":

@@ -16,6 +16,7 @@
 mod callbacks;
 #[doc(hidden)]
 pub mod events;
+mod header;
 mod host;
 mod load;
 mod log;
@@ -24,8 +25,9 @@ mod response;
 mod stream;
 mod types;
 
+pub use header::{Header, Headers, text};
 pub use load::init;
 pub use log::{Level, log};
 pub use module::{Call, Flow, Module};
 pub use response::Response;
-pub use stream::{Counter, Definitions, Gauge, Header, Map, Stream, Undefined};
+pub use stream::{Counter, Definitions, Gauge, Map, Stream, Undefined};

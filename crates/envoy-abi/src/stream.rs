@@ -4,8 +4,9 @@ use std::ffi::c_void;
 use std::marker::PhantomData;
 
 use crate::callbacks::Callbacks;
+use crate::header::{Header, Headers};
 use crate::response::Response;
-use crate::types::{EnvoyBuffer, EnvoyHeader, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
+use crate::types::{EnvoyBuffer, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
 
 /// The request of a stream, during one event.
 #[derive(Debug)]
@@ -23,15 +24,6 @@ pub enum Map {
     Headers = 0,
     /// The trailers of the request.
     Trailers = 1,
-}
-
-/// A header or a trailer.
-#[derive(Debug, Clone, Copy)]
-pub struct Header<'s> {
-    /// The name in lower case; that of HTTP/2's own fields starts with a colon.
-    pub name: &'s [u8],
-    /// The value.
-    pub value: &'s [u8],
 }
 
 /// A counter in Envoy's statistics.
@@ -66,19 +58,17 @@ impl Stream<'_> {
         Self { host, pointer, event: PhantomData }
     }
 
-    /// Returns the headers or trailers, each one as it arrived; `None` if there are none.
-    pub fn map(&self, map: Map) -> Option<Vec<Header<'_>>> {
+    /// Returns the headers or trailers; none if there is no such map.
+    pub fn map(&self, map: Map) -> Headers<'_> {
         // SAFETY: the pointer is valid during the event.
         let count = unsafe { (self.host.header_count)(self.pointer, map as u32) };
-        let mut headers = vec![EnvoyHeader::EMPTY; count];
-        // SAFETY: the array has room for all headers.
-        if count == 0 || !unsafe { (self.host.headers)(self.pointer, map as u32, headers.as_mut_ptr()) } {
-            return None;
+        let mut headers = Headers::from_elem(Header::EMPTY, count);
+        // SAFETY: the array has room for all headers. Their texts are valid until the event ends or a header changes, which
+        // needs `&mut self`.
+        if count > 0 && !unsafe { (self.host.headers)(self.pointer, map as u32, headers.as_mut_ptr()) } {
+            headers.clear();
         }
-        // SAFETY: the texts are valid until the event ends or a header changes, which needs `&mut self`.
-        let borrowed =
-            |header: EnvoyHeader| unsafe { Header { name: header.name.bytes(), value: header.value.bytes() } };
-        Some(headers.into_iter().map(borrowed).collect())
+        headers
     }
 
     /// Replaces all headers of this name by one, or removes them. Returns whether it is done.

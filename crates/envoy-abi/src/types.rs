@@ -24,14 +24,6 @@ pub(crate) struct ModuleBuffer {
     length: usize,
 }
 
-/// A header that Envoy owns.
-#[repr(C)]
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct EnvoyHeader {
-    pub(crate) name: EnvoyBuffer,
-    pub(crate) value: EnvoyBuffer,
-}
-
 /// A header that the module owns.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -56,11 +48,6 @@ impl EnvoyBuffer {
         // SAFETY: not NULL, and valid by the contract.
         unsafe { std::slice::from_raw_parts(self.data.cast(), self.length) }
     }
-}
-
-impl EnvoyHeader {
-    /// A header without a name.
-    pub(crate) const EMPTY: Self = Self { name: EnvoyBuffer::EMPTY, value: EnvoyBuffer::EMPTY };
 }
 
 impl ModuleBuffer {

@@ -7,7 +7,7 @@ use http::HeaderValue;
 use crate::Portcullis;
 use crate::metadata::{self, TOO_LARGE};
 use portcullis::authorizer::SystemClock;
-use portcullis_envoy_abi::{Flow, Header, Map, Response, Stream};
+use portcullis_envoy_abi::{Flow, Header, Map, Response, Stream, text};
 use portcullis_http::answer::{
     GENERATION, HttpDecision, Outcome, TOKEN_ID, body_too_large, decide, escaped_id, is_own,
 };
@@ -34,7 +34,7 @@ pub(crate) fn headers(call: &mut Call<'_>, is_end: bool) -> Flow {
         return passed(remove_own(call.stream));
     }
     let needs_body = !is_end && {
-        let headers = call.stream.map(Map::Headers).unwrap_or_default();
+        let headers = call.stream.map(Map::Headers);
         let Some((method, target)) = request_line(&headers) else { return Flow::Respond(failed()) };
         reader(call).needs_body(method, target)
     };
@@ -69,7 +69,7 @@ pub(crate) fn trailers(call: &mut Call<'_>) -> Flow {
         Progress::Waiting => whole_body(call),
     };
     let Flow::Continue = flow else { return flow };
-    let all = names(&call.stream.map(Map::Trailers).unwrap_or_default(), |_| true);
+    let all = names(&call.stream.map(Map::Trailers), |_| true);
     passed(remove(call.stream, Map::Trailers, all))
 }
 
@@ -93,19 +93,20 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
     let configuration = call.configuration;
     let (options, statistics) = (&configuration.options, &configuration.statistics);
     let shared = &configuration.live.shared;
-    let received = call.stream.map(Map::Headers).unwrap_or_default();
+    let received = call.stream.map(Map::Headers);
     let Some((method, target)) = request_line(&received) else { return Flow::Respond(failed()) };
     let request = HttpRequest { method, target, headers: &Received(&received), body };
     let cors = &options.responses.cors;
     let decision = decide(&shared.authorizer.current(), reader(call), &request, cors, &SystemClock);
     // Only the response to a denial needs it.
-    let origin = received.iter().find(|header| header.name == b"origin" && !decision.is_allow());
-    let origin = origin.and_then(|header| HeaderValue::from_bytes(header.value).ok());
+    let origin = if decision.is_allow() { None } else { origin(&received) };
     let (own, is_shadow) = (names(&received, is_own), is_shadow(call));
+    // It borrows the stream, which changes now.
+    drop(received);
 
     statistics.count(call.stream, &decision.outcome);
     statistics.publish(call.stream, shared, decision.generation);
-    metadata::write(call.stream, &options.namespace, &decision, is_shadow);
+    metadata::write(call.stream, &options.metadata, &decision, is_shadow);
     *call.state = Progress::Decided;
     if !decision.is_allow() {
         if is_shadow {
@@ -134,7 +135,7 @@ fn too_large(call: &mut Call<'_>) -> Flow {
     let (options, statistics) = (&call.configuration.options, &call.configuration.statistics);
     let is_shadow = is_shadow(call);
     statistics.count_too_large(call.stream);
-    metadata::write_too_large(call.stream, &options.namespace, is_shadow);
+    metadata::write_too_large(call.stream, &options.metadata, is_shadow);
     *call.state = Progress::Decided;
     if !is_shadow {
         return Flow::Respond(response(body_too_large(options.max_body), TOO_LARGE));
@@ -165,16 +166,22 @@ fn response(response: http::Response<String>, details: &str) -> Response {
 /// Returns method and target; `None` if one is missing or not text. Envoy keeps both in fields of HTTP/2.
 fn request_line<'h>(headers: &[Header<'h>]) -> Option<(&'h str, &'h str)> {
     let field = |name: &[u8]| {
-        let mut values = headers.iter().filter(|header| header.name == name);
+        let mut values = headers.iter().filter(|header| header.name() == name);
         let value = values.next().filter(|_| values.next().is_none())?;
-        std::str::from_utf8(value.value).ok()
+        text(value.value())
     };
     Some((field(b":method")?, field(b":path")?))
 }
 
+/// Returns the origin of the page that sent the request.
+fn origin(headers: &[Header<'_>]) -> Option<HeaderValue> {
+    let origin = headers.iter().find(|header| header.name() == b"origin")?;
+    HeaderValue::from_bytes(origin.value()).ok()
+}
+
 /// Removes the client's headers that only the gateway may set. Returns whether it is done.
 fn remove_own(stream: &mut Stream<'_>) -> bool {
-    let own = names(&stream.map(Map::Headers).unwrap_or_default(), is_own);
+    let own = names(&stream.map(Map::Headers), is_own);
     remove(stream, Map::Headers, own)
 }
 
@@ -182,7 +189,7 @@ fn remove_own(stream: &mut Stream<'_>) -> bool {
 fn names(headers: &[Header<'_>], is_wanted: impl Fn(&str) -> bool) -> Option<Vec<String>> {
     let mut wanted = Vec::new();
     for header in headers {
-        let name = std::str::from_utf8(header.name).ok()?;
+        let name = text(header.name())?;
         if is_wanted(name) {
             wanted.push(name.to_owned());
         }
@@ -202,7 +209,7 @@ impl Headers for Received<'_> {
     fn for_each<'h>(&'h self, visit: &mut dyn FnMut(&'h str, &'h [u8])) {
         for header in self.0 {
             // A name that is not text is none that the reader understands.
-            visit(std::str::from_utf8(header.name).unwrap_or("\u{fffd}"), header.value);
+            visit(text(header.name()).unwrap_or("\u{fffd}"), header.value());
         }
     }
 }

@@ -31,7 +31,22 @@ pub(crate) struct FilterOptions {
     pub(crate) responses: Responses,
     pub(crate) max_body: usize,
     pub(crate) shadow: bool,
+    pub(crate) metadata: Metadata,
+}
+
+/// Where the dynamic metadata is written, and for which decisions.
+#[derive(Debug)]
+pub(crate) struct Metadata {
     pub(crate) namespace: String,
+    pub(crate) decisions: Decisions,
+}
+
+/// The decisions that have metadata. Envoy needs a third of the time of a check to store that of one request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Decisions {
+    All,
+    Denials,
+    None,
 }
 
 /// The options of a route.
@@ -67,6 +82,8 @@ struct FilterJson {
     max_body: Option<u32>,
     #[serde(default)]
     shadow: bool,
+    #[serde(default, deserialize_with = "present")]
+    metadata: Option<String>,
     #[serde(default, deserialize_with = "present")]
     metadata_namespace: Option<String>,
 }
@@ -106,7 +123,10 @@ impl FilterOptions {
             responses: Responses { cors: cors(json.cors_origins)? },
             max_body: usize::try_from(max_body).unwrap_or(usize::MAX),
             shadow: json.shadow,
-            namespace: json.metadata_namespace.unwrap_or_else(|| NAMESPACE.to_owned()),
+            metadata: Metadata {
+                namespace: json.metadata_namespace.unwrap_or_else(|| NAMESPACE.to_owned()),
+                decisions: decisions(json.metadata.as_deref())?,
+            },
         })
     }
 }
@@ -149,6 +169,18 @@ fn at_least_one(name: &str, value: Option<u32>, default: u32) -> Result<u32, Str
     }
 }
 
+fn decisions(name: Option<&str>) -> Result<Decisions, String> {
+    match name {
+        None | Some("all") => Ok(Decisions::All),
+        Some("denials") => Ok(Decisions::Denials),
+        Some("none") => Ok(Decisions::None),
+        Some(other) => Err(format!(
+            "`metadata`: expected `all`, `denials` or `none`, found `{}`; help: write `denials`",
+            other.escape_default()
+        )),
+    }
+}
+
 fn routes(json: Option<&RawValue>) -> Result<Option<Routes>, String> {
     json.map(|json| Routes::from_json(json.get()).map_err(|error| format!("`routes`: {error}"))).transpose()
 }
@@ -175,14 +207,14 @@ fn cors(origins: Vec<String>) -> Result<Cors, String> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 mod tests {
-    use super::{FilterOptions, RouteOptions};
+    use super::{Decisions, FilterOptions, RouteOptions};
     use portcullis_http::answer::Cors;
     use portcullis_http::gateway::{Preflights, ReaderOptions};
     use std::time::Duration;
 
     const ALL: &str = r#"{"policy": "p.json", "poll_milliseconds": 50, "cors_origins": ["https://a.example"],
         "origin_as_referer": true, "refuse_query_tokens": true, "pass_preflights": true, "max_body": 10, "shadow": true,
-        "metadata_namespace": "portcullis", "routes": {"routes": [{"path": "/x/{connection}/{source}", "api": "maps"}]}}"#;
+        "metadata": "denials", "metadata_namespace": "portcullis", "routes": {"routes": [{"path": "/x/{connection}/{source}", "api": "maps"}]}}"#;
 
     #[test]
     fn options_have_the_defaults_of_the_sidecar() {
@@ -190,7 +222,8 @@ mod tests {
         assert_eq!((options.poll, options.max_body), (Duration::from_secs(1), 1 << 20));
         assert_eq!((options.responses.cors, options.shadow), (Cors::None, false));
         assert_eq!(options.reader_options, ReaderOptions::default());
-        assert_eq!(options.namespace, "envoy.filters.http.ext_authz");
+        assert_eq!(options.metadata.namespace, "envoy.filters.http.ext_authz");
+        assert_eq!(options.metadata.decisions, Decisions::All);
     }
 
     #[test]
@@ -201,7 +234,8 @@ mod tests {
         assert!(
             options.shadow && options.reader_options.origin_as_referer && options.reader_options.refuse_query_tokens
         );
-        assert_eq!((options.reader_options.preflights, &*options.namespace), (Preflights::Pass, "portcullis"));
+        assert_eq!(options.reader_options.preflights, Preflights::Pass);
+        assert_eq!((&*options.metadata.namespace, options.metadata.decisions), ("portcullis", Decisions::Denials));
         assert!(
             options.reader.needs_body("POST", "/x/dw/a.b") && !options.reader.needs_body("POST", "/v3/sql/dw/query")
         );
@@ -246,6 +280,10 @@ mod tests {
             ("{\"policy\": \"p\", \"poll_milliseconds\": 0}", "found `0`; help: write `1000`"),
             ("{\"policy\": \"p\", \"poll_milliseconds\": -1}", "expected a whole number from 0"),
             ("{\"policy\": \"p\", \"poll_milliseconds\": null}", "null"),
+            ("{\"policy\": \"p\", \"metadata\": \"denied\"}", "`all`, `denials` or `none`, found `denied`; help"),
+            ("{\"policy\": \"p\", \"metadata\": \"\"}", "`all`, `denials` or `none`, found ``; help"),
+            ("{\"policy\": \"p\", \"metadata\": false}", "expected a string, found a boolean"),
+            ("{\"policy\": \"p\", \"metadata\": null}", "null"),
             ("{\"policy\": \"p\", \"max_body\": 0}", "found `0`; help: write `1048576`"),
             ("{\"policy\": \"p\", \"routes\": {}}", "`routes`: "),
             ("{\"policy\": \"p\", \"routes\": null}", "null"),

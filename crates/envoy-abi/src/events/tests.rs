@@ -6,10 +6,11 @@ use std::ptr::null_mut;
 
 use super::{CONTINUE, Part, configure, configure_route, create, free_configuration, free_filter, request};
 use crate::callbacks::Callbacks;
+use crate::header::Header;
 use crate::module::{Call, Flow, Module};
 use crate::response::Response;
 use crate::stream::{Definitions, Map};
-use crate::types::{EnvoyBuffer, EnvoyHeader, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
+use crate::types::{EnvoyBuffer, EnvoyPointer, ModuleBuffer, ModuleHeader, ModulePointer};
 
 /// Envoy's side of one stream. SAFETY of this file: each pointer to Envoy leads to one of these during the test.
 #[derive(Default)]
@@ -43,9 +44,9 @@ unsafe extern "C" fn header_count(pointer: EnvoyPointer, _: u32) -> usize {
     envoy(pointer).headers.len()
 }
 
-unsafe extern "C" fn headers(pointer: EnvoyPointer, _: u32, into: *mut EnvoyHeader) -> bool {
+unsafe extern "C" fn headers(pointer: EnvoyPointer, _: u32, into: *mut Header<'_>) -> bool {
     for (at, (name, value)) in envoy(pointer).headers.iter().enumerate() {
-        unsafe { into.add(at).write(EnvoyHeader { name: lent(name), value: lent(value) }) };
+        unsafe { into.add(at).write(Header::of(lent(name), lent(value))) };
     }
     true
 }
@@ -156,8 +157,10 @@ fn response(body: String) -> Response {
 }
 
 fn act(call: &mut Call<'_, Tested>) -> Flow {
-    let headers = call.stream.map(Map::Headers).unwrap_or_default();
-    let wanted = headers.iter().find(|header| header.name == b"do").map(|header| header.value.to_vec());
+    let wanted = {
+        let headers = call.stream.map(Map::Headers);
+        headers.iter().find(|header| header.name() == b"do").map(|header| header.value().to_vec())
+    };
     match wanted.as_deref() {
         Some(b"panic") => panic!("wanted"),
         Some(b"panic twice") => std::panic::panic_any(PanicsAgain),

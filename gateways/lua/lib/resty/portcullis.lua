@@ -5,11 +5,15 @@
 --   access_by_lua_block      { policy:enforce() }
 
 local ffi = require "ffi"
+local current_request = require("resty.core.base").get_request
+-- They declare the functions of nginx that this file calls. A call is part of the machine code that LuaJIT compiles.
+require "resty.core.request"
+require "resty.core.var"
 
-local ngx = ngx
+local C, ngx = ffi.C, ngx
 local cast, ffi_new, ffi_string = ffi.cast, ffi.new, ffi.string
 local lower, find, sub, gsub, char = string.lower, string.find, string.sub, string.gsub, string.char
-local get_headers, get_method = ngx.req.get_headers, ngx.req.get_method
+local get_method = ngx.req.get_method
 
 -- The part of portcullis.h that this file uses. The file runs again if the code cache of nginx is off.
 if not pcall(ffi.typeof, "pcl_answer") then
@@ -59,6 +63,8 @@ if not pcall(ffi.typeof, "pcl_answer") then
         pcl_string *pcl_metrics(const pcl_policy *policy);
         pcl_text pcl_string_text(const pcl_string *string);
         void pcl_string_free(pcl_string *string);
+        void *memchr(const void *bytes, int byte, size_t length);
+        int memcmp(const void *one, const void *other, size_t length);
     ]]
 end
 
@@ -207,43 +213,96 @@ local function unescaped(text)
     return (gsub(text, "%%(%x%x)", function(digits) return char(tonumber(digits, 16)) end))
 end
 
--- Returns the target as the client wrote it; nil if nginx routes another one: then its text is not known here.
-local function routed()
-    local target, uri, args = ngx.var.request_uri, ngx.var.uri, ngx.var.args
-    local at = find(target, "?", 1, true)
-    local path = at and sub(target, 1, at - 1) or target
-    if path ~= uri and unescaped(path) ~= uri or (at and sub(target, at + 1) or "") ~= (args or "") then
-        return nil
-    end
-    return target
-end
-
--- Memory for headers, which all requests of a worker share: nothing yields while it is used.
-local capacity = 64
-local header_memory = ffi_new("pcl_header[?]", capacity)
+-- Memory that all requests of a worker share: nothing yields while it is used.
 local request_memory = ffi_new("pcl_http_request")
 request_memory.struct_size = ffi.sizeof("pcl_http_request")
+local capacity = 64
+local header_memory = ffi_new("pcl_header[?]", capacity)
+local sent_memory = ffi_new("ngx_http_lua_ffi_table_elt_t[?]", capacity)
+local truncated = ffi_new("int[1]")
+local path_memory, query_memory, protocol_memory = ffi_new("pcl_text"), ffi_new("pcl_text"), ffi_new("pcl_text")
+local name_memory, value, value_length = ffi_new("char[32]"), ffi_new("char *[1]"), ffi_new("size_t[1]")
+local problem = ffi_new("char *[1]")
+local bytes = ffi.typeof("const char *")
 
--- Returns the headers as a flat list of names and values, and whether they announce a body.
-local function sent_headers()
-    local list, count, announced = {}, 0, false
-    for name, value in pairs(get_headers(0, true)) do
-        local length = #name
+local FOUND, ABSENT = 0, -5
+
+-- Points `text` to a variable of nginx, whose memory is valid until nginx goes on; to no bytes if it has no value.
+local function variable(request, name, text)
+    local result = C.ngx_http_lua_ffi_var_get(request, name, #name, name_memory, 0, value, value_length, problem)
+    if result == FOUND then
+        text.data, text.length = value[0], value_length[0]
+    elseif result == ABSENT then
+        text.data, text.length = nil, 0
+    else
+        error("nginx returns no variable `" .. name .. "`")
+    end
+end
+
+-- Whether the target is the path and the query that nginx routes, byte by byte: nearly always.
+local function is_routed_as_sent(target, path, query)
+    local length, path_length, query_length = tonumber(target.length), tonumber(path.length), tonumber(query.length)
+    local mark = C.memchr(target.data, 63, length)
+    if mark == nil then
+        return query_length == 0 and path_length == length and C.memcmp(target.data, path.data, length) == 0
+    end
+    -- The first `?`: a path that holds one is forwarded in another form.
+    return tonumber(cast(bytes, mark) - target.data) == path_length and path_length + 1 + query_length == length
+        and C.memcmp(target.data, path.data, path_length) == 0
+        and (query_length == 0 or C.memcmp(target.data + path_length + 1, query.data, query_length) == 0)
+end
+
+-- Points `target` to the target as the client wrote it. Returns false if nginx routes another one: then its text is not
+-- known here.
+local function routed(request, target)
+    variable(request, "request_uri", target)
+    variable(request, "uri", path_memory)
+    variable(request, "args", query_memory)
+    if is_routed_as_sent(target, path_memory, query_memory) then
+        return true
+    end
+    local text = ffi_string(target.data, target.length)
+    local uri = ffi_string(path_memory.data, path_memory.length)
+    local args = ffi_string(query_memory.data, query_memory.length)
+    local at = find(text, "?", 1, true)
+    local path = at and sub(text, 1, at - 1) or text
+    return (path == uri or unescaped(path) == uri) and (at and sub(text, at + 1) or "") == args
+end
+
+-- Points `header_memory` to the headers as they arrived, also those that occur twice. Returns how many there are, and whether
+-- they announce a body.
+local function read_headers(request)
+    local count = C.ngx_http_lua_ffi_req_get_headers_count(request, 0, truncated)
+    if count < 0 then
+        error("the phase of the request has no headers")
+    end
+    if count > capacity then
+        capacity = 2 * count
+        header_memory = ffi_new("pcl_header[?]", capacity)
+        sent_memory = ffi_new("ngx_http_lua_ffi_table_elt_t[?]", capacity)
+    end
+    if count > 0 and C.ngx_http_lua_ffi_req_get_headers(request, sent_memory, count, 1) ~= 0 then
+        error("nginx returns no headers")
+    end
+    local announced = false
+    for at = 0, count - 1 do
+        local sent, header = sent_memory[at], header_memory[at]
+        local name, length = sent.key.data, sent.key.len
+        header.name.data, header.name.length = cast(bytes, name), length
+        header.value.data, header.value.length = cast(bytes, sent.value.data), sent.value.len
         if length == 14 or length == 17 then
-            local known = lower(name)
-            announced = announced or known == "transfer-encoding" or known == "content-length" and value ~= "0"
-        end
-        if type(value) == "table" then
-            for at = 1, #value do
-                list[count + 1], list[count + 2] = name, value[at]
-                count = count + 2
-            end
-        else
-            list[count + 1], list[count + 2] = name, value
-            count = count + 2
+            local known = lower(ffi_string(name, length))
+            announced = announced or known == "transfer-encoding"
+                or known == "content-length" and ffi_string(sent.value.data, sent.value.len) ~= "0"
         end
     end
-    return list, count / 2, announced
+    return count, announced
+end
+
+-- Whether each request with a body announces it, as HTTP/1 does.
+local function is_http1(request)
+    variable(request, "server_protocol", protocol_memory)
+    return protocol_memory.length > 6 and C.memcmp(protocol_memory.data, "HTTP/1.", 7) == 0
 end
 
 -- Returns the body of the request; nil if it is not known as a whole.
@@ -290,37 +349,32 @@ end
 -- (names of headers of the client), `body`, `reason`, `token_id`, `generation`. `target` replaces the target of the client,
 -- for gateways that forward another one.
 function Policy:decide(target)
-    target = target or routed()
-    if not target then
+    local sent = current_request()
+    local library, request, method = self.library, request_memory, get_method()
+    if target then
+        set(request.target, target)
+    elseif not routed(sent, request.target) then
         return NOT_ROUTED
     end
-    local library, method = self.library, get_method()
-    local list, count, announced = sent_headers()
+    set(request.method, method)
+    local count, announced = read_headers(sent)
     local body = ""
     -- Over HTTP/2, a body may arrive that no header announces.
-    if announced or ngx.req.http_version() >= 2 then
-        local texts = ffi_new("pcl_text[2]")
-        set(texts[0], method)
-        set(texts[1], target)
-        if library.pcl_needs_body(self.handle, texts[0], texts[1]) == 1 then
+    if announced or not is_http1(sent) then
+        if library.pcl_needs_body(self.handle, request.method, request.target) == 1 then
             body = read_body()
+            -- Other requests used the memory while this one waited.
+            if target then
+                set(request.target, target)
+            else
+                variable(sent, "request_uri", request.target)
+            end
+            set(request.method, method)
+            count = read_headers(sent)
         else
             body = nil
         end
     end
-
-    if count > capacity then
-        capacity = 2 * count
-        header_memory = ffi_new("pcl_header[?]", capacity)
-    end
-    for at = 0, count - 1 do
-        local header = header_memory[at]
-        set(header.name, list[2 * at + 1])
-        set(header.value, list[2 * at + 2])
-    end
-    local request = request_memory
-    set(request.method, method)
-    set(request.target, target)
     request.headers, request.header_count = header_memory, count
     if body then
         set(request.body, body)
