@@ -158,6 +158,8 @@ const main = async () => {
       await page.locator("#referers").focus();
       await page.waitForSelector("#grant-0-error:visible");
       assert.equal(await page.getAttribute("#grant-0-source", "aria-invalid"), "true");
+      const problem = page.locator("#grant-0-error");
+      assert.ok(await problem.locator("code").count() > 0 && !(await problem.textContent()).includes("`"), await problem.innerHTML());
       assert.ok(await page.isDisabled("[data-save]"));
       await page.fill("#grant-0-source", "acme.shared.roads*");
       await valid(page);
@@ -698,6 +700,30 @@ const main = async () => {
       const benCookie = (await ben.context().cookies()).find((it) => it.name === "portcullis");
       const taken = await send({ ...bens, cookie: benCookie }, `/credentials/tokens/${token.id}/edit/preview`, { method: "POST", body: "name=x" });
       assert.equal(taken.status, 404);
+    });
+
+    await test("a login link of another user asks before it replaces a session", async () => {
+      const start = async (user) => (await workspace.start(/workspace +(\S+)\/\nlogin link +(\S+)\n/, "workspace", "--db", workspace.db, "--listen", "127.0.0.1:0", "--user", user))[2];
+      const [nina, mallory] = [await start("nina"), await start("mallory")];
+      const visitor = await context(browser, { workspace });
+      const isUser = (name) => visitor.waitForSelector(`.who:text-is('${name}')`);
+      await visitor.goto(nina);
+      await isUser("nina");
+      await visitor.goto(mallory);
+      await visitor.waitForSelector("h1:text('Sign in as mallory?')");
+      await visitor.setViewportSize({ width: 320, height: 700 });
+      await sound(visitor, "a link of another user");
+      await visitor.click("text=Cancel");
+      await isUser("nina");
+      // The browser does not send the session's cookie with the link of another site.
+      await visitor.goto(`data:text/html,<a href="${mallory}">link</a>`);
+      await visitor.click("text=link");
+      await visitor.waitForSelector("text=A page of another site opened this login link.");
+      await visitor.goto(new URL(nina).origin);
+      await isUser("nina");
+      await visitor.goto(mallory);
+      await visitor.click("button:text('Sign in as mallory')");
+      await isUser("mallory");
     });
 
     await test("a token with many grants keeps all of them in an edit, and an auditor changes nothing", async () => {

@@ -5,27 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-missing=()
-command -v chromium >/dev/null || missing+=(chromium)
-command -v nginx >/dev/null || missing+=(nginx-light)
-command -v npm >/dev/null || missing+=(npm)
-if ((${#missing[@]})); then
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
-fi
-modules=${CONSOLE_MODULES:-${CARGO_TARGET_DIR:-target}/console-modules}
-mkdir -p "$modules"
-if [[ ! -d $modules/node_modules/axe-core || ! -d $modules/node_modules/playwright-core ]]; then
-    npm install --silent --no-fund --no-audit --prefix "$modules" playwright-core@1.65.1 axe-core@4.14.1
-fi
-if [[ -z ${PORTCULLIS:-} ]]; then
-    cargo build --locked --all-features --bin portcullis
-    PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
-fi
-NODE_PATH=$(realpath "$modules")/node_modules
-export NODE_PATH
-PORTCULLIS=$(realpath "$PORTCULLIS")
-export PORTCULLIS
+# shellcheck source=tests/workspace/browser.sh
+source tests/workspace/browser.sh
+need_programs chromium=chromium nginx=nginx-light npm=npm
+need_modules tests/workspace/npm
+need_command
 # shellcheck source=tests/private_postgres.sh
 source tests/private_postgres.sh
 folder=$(mktemp -d)

@@ -1,6 +1,5 @@
 #!/usr/bin/env bash
 # The workspace as its clients see it: tests/workspace/run.sh. Checks the HTTP API against its OpenAPI document with
-# The workspace as its clients see it: tests/workspace/run.sh. Checks the HTTP API against its OpenAPI document with
 # schemathesis (PyPI), and drives machines from their creation to their end with curl and Authlib (PyPI), with a sidecar beside
 # them. Does so on a SQLite file, and on a private PostgreSQL server; `STORES="sqlite"` leaves the server out.
 set -euo pipefail
@@ -9,13 +8,11 @@ here=$PWD/tests/workspace
 examples=$PWD/examples/machine-client
 # shellcheck source=tests/private_postgres.sh
 source tests/private_postgres.sh
+# shellcheck source=tests/workspace/browser.sh
+source tests/workspace/browser.sh
 
-command -v curl jq >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends curl jq >/dev/null; }
-if [[ -z ${PORTCULLIS:-} ]]; then
-    cargo build --locked --bin portcullis
-    PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
-fi
-PORTCULLIS=$(realpath "$PORTCULLIS")
+need_programs curl=curl jq=jq
+need_command
 venv=${WORKSPACE_VENV:-target/workspace-venv}
 if [[ ! -x $venv/bin/schemathesis || ! -d $(echo "$venv"/lib/python3*/site-packages/authlib) ]]; then
     python3 -m venv "$venv"

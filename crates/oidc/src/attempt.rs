@@ -33,6 +33,8 @@ pub struct Attempt {
     pub(crate) nonce: String,
     /// The PKCE code verifier.
     pub(crate) verifier: String,
+    /// A name of the browser, equal for its attempts, which reveals nothing of its secret.
+    pub(crate) browser: String,
 }
 
 impl Browser {
@@ -98,8 +100,9 @@ impl Attempt {
     }
 
     fn with(browser: &Browser, salt: &[u8], state: String, page: String) -> Option<Self> {
-        let derived = |purpose| Some(URL_SAFE_NO_PAD.encode(browser.derive(salt, purpose)?));
-        Some(Self { nonce: derived("nonce")?, verifier: derived("verifier")?, state, page })
+        let derived = |salt, purpose| Some(URL_SAFE_NO_PAD.encode(browser.derive(salt, purpose)?));
+        let (nonce, verifier) = (derived(salt, "nonce")?, derived(salt, "verifier")?);
+        Some(Self { nonce, verifier, browser: derived(&[], "name")?, state, page })
     }
 }
 
@@ -165,6 +168,8 @@ mod tests {
         assert_ne!(one.nonce, two.nonce);
         assert_ne!(one.verifier, two.verifier);
         assert_ne!(one.nonce, one.verifier);
+        assert_eq!(one.browser, two.browser);
+        assert_ne!(one.browser, Attempt::start(&Browser::new().unwrap(), "/", 1000).unwrap().browser);
         // RFC 7636 wants 43 to 128 characters.
         assert_eq!(one.verifier.len(), 43);
         assert!(!format!("{one:?} {browser:?}").contains(&one.verifier));

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 /// How long a request may take, from the connection to the end of the answer.
-const MAX_TIME: Duration = Duration::from_secs(10);
+pub(crate) const MAX_TIME: Duration = Duration::from_secs(10);
 
 /// The maximum size of an answer, in bytes.
 const MAX_BODY: usize = 512 << 10;

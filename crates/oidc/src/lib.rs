@@ -9,6 +9,7 @@ mod http_client;
 mod person;
 mod provider;
 mod refusal;
+mod turns;
 mod types;
 mod verify;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use http::Uri;
-use openidconnect::core::{CoreAuthenticationFlow, CoreClientAuthMethod};
+use openidconnect::core::{CoreAuthPrompt, CoreAuthenticationFlow, CoreClientAuthMethod};
 use openidconnect::{
     AuthType, AuthorizationCode, ClientId, ClientSecret, CsrfToken, DiscoveryError, EndSessionUrl, IssuerUrl,
     LogoutRequest, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
@@ -13,13 +13,14 @@ use openidconnect::{
 };
 use portcullis::base::quoted;
 use serde_json::Value;
-use tokio::sync::{Mutex, Semaphore};
+use tokio::sync::Mutex;
 use url::Url;
 
 use crate::attempt::Attempt;
-use crate::http_client::{AuthorityError, HttpClient, HttpError, is_of_this_machine};
+use crate::http_client::{AuthorityError, HttpClient, HttpError, MAX_TIME, is_of_this_machine};
 use crate::person::Person;
 use crate::refusal::Refusal;
+use crate::turns::Turns;
 use crate::types::{Claims, Metadata, RelyingParty, UserInfo};
 use crate::verify;
 
@@ -31,9 +32,6 @@ const USABLE: Duration = Duration::from_hours(24);
 
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(5);
-
-/// The number of sign-ins that ask the provider at once.
-const AT_ONCE: usize = 32;
 
 /// The URL of an issuer, exactly as the provider names itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -137,7 +135,7 @@ pub struct Provider {
     failed: RwLock<Option<(Instant, Refusal)>>,
     /// One request for metadata at a time.
     reading: Mutex<()>,
-    busy: Semaphore,
+    turns: Turns,
 }
 
 impl std::fmt::Debug for Provider {
@@ -160,7 +158,7 @@ impl Provider {
             current: RwLock::new(None),
             failed: RwLock::new(None),
             reading: Mutex::new(()),
-            busy: Semaphore::new(AT_ONCE),
+            turns: Turns::new(),
         })
     }
 
@@ -189,12 +187,13 @@ impl Provider {
         }
     }
 
-    /// Returns the URL of the provider at which a browser signs in.
+    /// Returns the URL of the provider at which a browser signs in. With `asks_again`, the provider asks the person to sign in
+    /// even if the browser has a session there.
     ///
     /// # Errors
     ///
     /// If the provider cannot be used.
-    pub async fn sign_in_url(&self, attempt: &Attempt) -> Result<Url, Refusal> {
+    pub async fn sign_in_url(&self, attempt: &Attempt, asks_again: bool) -> Result<Url, Refusal> {
         let found = self.discovered(FRESH).await?;
         let verifier = PkceCodeVerifier::new(attempt.verifier.clone());
         let challenge = PkceCodeChallenge::from_code_verifier_sha256(&verifier);
@@ -206,16 +205,25 @@ impl Provider {
             move || Nonce::new(nonce),
         );
         let scopes = self.options.scopes.iter().cloned().map(Scope::new);
-        Ok(request.add_scopes(scopes).set_pkce_challenge(challenge).url().0)
+        let request = request.add_scopes(scopes).set_pkce_challenge(challenge);
+        let request = if asks_again { request.add_prompt(CoreAuthPrompt::Login) } else { request };
+        Ok(request.url().0)
     }
 
-    /// Returns the person whom the provider's answer to an attempt names, at `now`, in seconds since 1970.
+    /// Returns the person whom the provider's answer to an attempt names, at `now`, in seconds since 1970. `address` is that of
+    /// the browser.
     ///
     /// # Errors
     ///
-    /// If the provider has refused the sign-in, cannot be used, or its answer is not valid.
-    pub async fn finish(&self, attempt: &Attempt, answer: &Answer, now: u64) -> Result<Person, Refusal> {
-        let _permit = self.busy.try_acquire().map_err(|_| Refusal::Busy)?;
+    /// If the provider has refused the sign-in, cannot be used, or its answer is not valid; or if too many sign-ins of the
+    /// address, or of the browser, are in progress.
+    pub async fn finish(&self, attempt: &Attempt, answer: &Answer, address: &str, now: u64) -> Result<Person, Refusal> {
+        let _turn = self.turns.take(address, &attempt.browser).await.ok_or(Refusal::Busy)?;
+        let finished = tokio::time::timeout(MAX_TIME, self.exchange(attempt, answer, now)).await;
+        finished.unwrap_or_else(|_| Err(HttpError::Slow.into()))
+    }
+
+    async fn exchange(&self, attempt: &Attempt, answer: &Answer, now: u64) -> Result<Person, Refusal> {
         let found = self.discovered(FRESH).await?;
         self.check_issuer(&found.metadata, answer)?;
         if let Some(error) = &answer.error {

@@ -11,6 +11,7 @@ use super::error::Result;
 use super::record::{Client, ClientKind, Ticket, TicketKind, Urls};
 use super::scopes::{OFFLINE_ACCESS, held};
 use super::storage::TicketFilter;
+use super::users::is_enabled;
 use super::{Actor, Change, Registry};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
@@ -157,7 +158,8 @@ struct NewRefresh<'a> {
 }
 
 impl Registry {
-    /// Issues a code, if the user lets the client act with the scopes. The answer is whether one was issued.
+    /// Issues a code, if the user lets the client act with the scopes, and neither the user nor the owner of the client is
+    /// disabled. The answer is whether one was issued.
     ///
     /// # Errors
     ///
@@ -187,6 +189,9 @@ impl Registry {
         let mut records = self.storage.write()?;
         let client = records.client(new.client)?.filter(|client| client.kind == ClientKind::Spa);
         let Some(client) = client else { return Ok(false) };
+        if !is_enabled(&mut *records, new.user)? || !is_enabled(&mut *records, &client.owner)? {
+            return Ok(false);
+        }
         if !allows(&mut *records, new.user, &client, new.scopes, now)? {
             return Ok(false);
         }
@@ -246,18 +251,6 @@ impl Registry {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Whether a single-page application has this web origin or allowed origin.
-    ///
-    /// # Errors
-    ///
-    /// If the database fails.
-    pub fn is_registered_origin(&mut self, origin: &str) -> Result<bool> {
-        let clients = self.storage.read()?.clients(ClientKind::Spa)?;
-        let mut origins =
-            clients.iter().flat_map(|client| client.urls.web_origins.iter().chain(&client.urls.allowed_origins));
-        Ok(origins.any(|known| known == origin))
     }
 
     /// Returns the valid tickets of this kind and user.

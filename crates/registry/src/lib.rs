@@ -46,8 +46,10 @@ mod excerpt;
 mod leaks;
 mod lists;
 mod location;
+mod look_alikes;
 mod named_sources;
 mod once;
+mod origins;
 pub mod owner_only;
 mod page;
 #[cfg(feature = "postgres")]
@@ -80,6 +82,7 @@ pub use lists::Which;
 pub use location::{Location, check_home};
 pub use named_sources::NamedSourceEdit;
 pub use once::{Answered, Once};
+pub use origins::Origins;
 pub use page::{TokenOrder, TokenPage, TokenPosition, TokenQuery, TrailQuery};
 pub use scopes::{ADMIN, OFFLINE_ACCESS, OPENID, SCOPES, USER_SCOPES, default_scopes};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};

@@ -1,11 +1,13 @@
 //! Users of the workspace, their roles, and how they sign in.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 
 use super::error::{Result, invalid, refused};
-use super::record::{ClientKind, Role, TicketKind, User};
-use super::storage::TicketFilter;
+use super::look_alikes::look_alike;
+use super::page::TrailQuery;
+use super::record::{Client, ClientKind, Role, TicketKind, User};
+use super::storage::{Records, TicketFilter};
 use super::words::quoted;
 use super::{Actor, Change, Registry, Subject, check_text};
 
@@ -152,14 +154,54 @@ impl Registry {
         })
     }
 
+    /// Disables the users who have clients although their record was removed, as earlier versions allowed: without a record,
+    /// nothing stops the clients. Returns their names. The actor is an administrator.
+    ///
+    /// # Errors
+    ///
+    /// If the database fails.
+    pub fn disable_removed_owners(&mut self, actor: &Actor) -> Result<Vec<String>> {
+        let mut removed = BTreeSet::new();
+        {
+            let mut records = self.storage.read()?;
+            for kind in [ClientKind::M2m, ClientKind::Spa] {
+                for Client { owner, .. } in records.clients(kind)? {
+                    if !removed.contains(&owner)
+                        && records.user(&owner)?.is_none()
+                        && was_removed(&mut *records, &owner)?
+                    {
+                        removed.insert(owner);
+                    }
+                }
+            }
+        }
+        if removed.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.changed(actor, |change| {
+            let disabled = UserEdit { is_disabled: Some(true), is_invited: Some(false), ..UserEdit::default() };
+            for name in &removed {
+                // Another process may have added the user meanwhile.
+                if change.records.user(name)?.is_none() {
+                    change.edit_user(name, &disabled)?;
+                }
+            }
+            Ok(removed.into_iter().collect())
+        })
+    }
+
     /// Returns the user whom a person is signed in as. The first sign-in of an invited user binds the user to the person; a
-    /// person whom the rules admit gets a user.
+    /// person whom the rules admit gets a user. A person who is not admitted any more loses sessions and access tokens at once.
     ///
     /// # Errors
     ///
     /// If the person may not sign in, or the user is disabled.
     pub fn admit(&mut self, actor: &Actor, admission: &Admission) -> Result<User> {
-        self.changed(actor, |change| change.admit(admission))
+        let admitted = self.changed(actor, |change| change.admit(admission));
+        if admitted.as_ref().is_err_and(|error| error.reason() == NOT_INVITED) {
+            self.changed(actor, |change| change.end_sign_ins_of(&admission.person))?;
+        }
+        admitted
     }
 }
 
@@ -176,6 +218,9 @@ impl Change<'_> {
     fn edit_user(&mut self, name: &str, edit: &UserEdit) -> Result<User> {
         check_text("user", name)?;
         let before = self.records.user(name)?;
+        if before.is_none() {
+            self.check_looks(name)?;
+        }
         let mut after = before.clone().unwrap_or_else(|| User::new(name, Role::default()));
         after.role = edit.role.unwrap_or(after.role);
         after.is_disabled = edit.is_disabled.unwrap_or(after.is_disabled);
@@ -204,10 +249,10 @@ impl Change<'_> {
 
     fn admit(&mut self, Admission { person, is_welcome, role }: &Admission) -> Result<User> {
         let users = self.records.users()?;
-        let is_bound = |user: &&User| {
-            user.issuer.as_deref() == Some(&*person.issuer) && user.subject.as_deref() == Some(&*person.subject)
-        };
-        let found = users.iter().find(is_bound).or_else(|| person.email.as_deref().and_then(|it| invited(&users, it)));
+        let found = users
+            .iter()
+            .find(|user| is_bound(user, person))
+            .or_else(|| person.email.as_deref().and_then(|it| invited(&users, it)));
         let after = match found {
             Some(user) if user.is_disabled => return Err(disabled(&user.name)),
             Some(user) if !user.is_invited && !is_welcome => return Err(not_admitted(person)),
@@ -233,6 +278,7 @@ impl Change<'_> {
                     let help = "ask an administrator to forget the earlier sign-in, if the accounts are of one person";
                     return Err(refused(message, help).because("user_of_another_account"));
                 }
+                self.check_looks(&name)?;
                 User {
                     is_invited: false,
                     email: person.email.clone(),
@@ -259,6 +305,30 @@ impl Change<'_> {
         }
     }
 
+    /// Checks that people do not take the name of a new user for that of another user. The names of owners are in use already:
+    /// such a user gets a record, whatever the name is.
+    fn check_looks(&mut self, name: &str) -> Result<()> {
+        let owners = self.records.owners()?;
+        if owners.iter().any(|owner| owner == name) {
+            return Ok(());
+        }
+        if name.trim() != name {
+            let message = format!("the user {} starts or ends with a space", quoted(name));
+            return Err(invalid(message, format!("write {}", quoted(name.trim()))));
+        }
+        let users = self.records.users()?;
+        let mut known = users.iter().map(|user| &user.name).chain(&owners);
+        match known.find(|known| *known != name && look_alike(known, name)) {
+            None => Ok(()),
+            Some(known) => {
+                let message = format!("the user {} looks like the user {}", quoted(name), quoted(known));
+                let help =
+                    "choose a name that people do not confuse; an invitation may have the e-mail address beside it";
+                Err(refused(message, help).because("user_looks_alike"))
+            }
+        }
+    }
+
     /// Checks that no client acts for the user: without a record, nothing would say that it may not.
     fn check_no_clients(&mut self, name: &str) -> Result<()> {
         for kind in [ClientKind::M2m, ClientKind::Spa] {
@@ -278,6 +348,12 @@ impl Change<'_> {
         }
         let message = format!("{} is the only administrator", quoted(&before.name));
         Err(refused(message, "make another user an administrator first").because("last_administrator"))
+    }
+
+    /// Ends the sessions of the user whom a person has signed in as, if any.
+    fn end_sign_ins_of(&mut self, person: &SignedIn) -> Result<()> {
+        let users = self.records.users()?;
+        users.iter().filter(|user| is_bound(user, person)).try_for_each(|user| self.end_sign_ins(&user.name))
     }
 
     /// Ends the sessions of the user, and revokes what OAuth has issued for the user.
@@ -316,8 +392,38 @@ impl Change<'_> {
     }
 }
 
+/// The kind of users in the trail.
+const KIND: &str = "user";
+
 fn subject(name: &str) -> Subject<'_> {
-    Subject { kind: "user", id: name, owner: None }
+    Subject { kind: KIND, id: name, owner: None }
+}
+
+/// Whether the user may call. A user without a record may.
+pub(super) fn is_enabled(records: &mut dyn Records, name: &str) -> Result<bool> {
+    Ok(records.user(name)?.is_none_or(|user| !user.is_disabled))
+}
+
+/// Whether the last change of the user's record in the trail removed it.
+fn was_removed(records: &mut dyn Records, name: &str) -> Result<bool> {
+    /// Entries of other records with this id, such as a named source, may come before.
+    const MAX: usize = 100;
+    let mut before = None;
+    loop {
+        let page = records.trail_page(&TrailQuery { reader: None, id: Some(name), before, limit: MAX })?;
+        if let Some(entry) = page.iter().find(|entry| entry.kind == KIND) {
+            return Ok(entry.action == "delete");
+        }
+        match page.last() {
+            Some(entry) if page.len() == MAX => before = Some(entry.number),
+            _ => return Ok(false),
+        }
+    }
+}
+
+/// Whether the person has signed in as the user.
+fn is_bound(user: &User, person: &SignedIn) -> bool {
+    user.issuer.as_deref() == Some(&*person.issuer) && user.subject.as_deref() == Some(&*person.subject)
 }
 
 /// Whether the user is an administrator who may sign in.
@@ -350,8 +456,11 @@ fn disabled(name: &str) -> super::RegistryError {
         .because("user_disabled")
 }
 
+/// The reason of a person whom neither an invitation nor a rule admits.
+const NOT_INVITED: &str = "not_invited";
+
 fn not_admitted(person: &SignedIn) -> super::RegistryError {
     let who = person.email.as_deref().unwrap_or(&person.subject);
     let help = "ask an administrator for an invitation of a verified e-mail address";
-    refused(format!("{} may not use this workspace", quoted(who)), help).because("not_invited")
+    refused(format!("{} may not use this workspace", quoted(who)), help).because(NOT_INVITED)
 }

@@ -70,6 +70,19 @@ async fn by_secret(workspace: &Workspace, secret: &str) -> Result<Identity, Prob
     Ok(Identity { user: access.user, role: access.role, via, person: None })
 }
 
+/// Whether a request only looks at a page: of a program that previews a link, or of a browser that fetches a page before the
+/// user opens it. It signs nobody in, and uses nothing up.
+pub(crate) fn only_looks(method: &Method, headers: &HeaderMap) -> bool {
+    let has =
+        |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).is_some_and(|it| it.contains("prefetch"));
+    *method == Method::HEAD || has("sec-purpose") || has("purpose")
+}
+
+/// Whether a page of another site opens this one. The browser sends no cookie of the session then.
+pub(crate) fn is_cross_site(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site")
+}
+
 /// Checks that a change in a session comes from a page of the workspace: a browser adds the cookie to requests of every page.
 pub(crate) fn check_same_site(workspace: &Workspace, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {

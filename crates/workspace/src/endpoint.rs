@@ -40,7 +40,79 @@ pub(crate) struct Endpoint {
     /// The statuses of errors beyond those of every endpoint.
     pub(crate) errors: &'static [u16],
     pub(crate) traits: Traits,
-    pub(crate) handler: fn(Call) -> Pin<Box<dyn Future<Output = Outcome> + Send>>,
+    pub(crate) handler: Handler,
+}
+
+/// The parts of an endpoint that do not follow from what it does to a record.
+#[derive(Clone, Copy)]
+pub(crate) struct Route {
+    pub(crate) path: &'static str,
+    pub(crate) scope: &'static str,
+    pub(crate) summary: &'static str,
+    pub(crate) is_addition: bool,
+    pub(crate) handler: Handler,
+}
+
+/// Answers a call.
+type Handler = fn(Call) -> Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+impl Route {
+    /// `GET` of a list.
+    pub(crate) const fn list(self, shape: &'static Shape, query: &'static [Parameter]) -> Endpoint {
+        let success = Success { status: 200, shape: Some(shape), has_version: false };
+        self.endpoint(Method::GET, query, None, success, &[], Traits::NONE)
+    }
+
+    /// `GET` of a record, with its version.
+    pub(crate) const fn get(self, shape: &'static Shape) -> Endpoint {
+        let success = Success { status: 200, shape: Some(shape), has_version: true };
+        self.endpoint(Method::GET, &[], None, success, &[404], Traits::NONE)
+    }
+
+    /// `POST` of a record, once for each `Idempotency-Key`.
+    pub(crate) const fn create(self, body: &'static Shape, shape: &'static Shape) -> Endpoint {
+        let success = Success { status: 201, shape: Some(shape), has_version: true };
+        let traits = Traits { is_made_once: true, ..Traits::NONE };
+        self.endpoint(Method::POST, &[], Some((body, true)), success, &[409, 422], traits)
+    }
+
+    /// `PATCH` of a version of a record.
+    pub(crate) const fn update(self, body: &'static Shape, shape: &'static Shape) -> Endpoint {
+        let success = Success { status: 200, shape: Some(shape), has_version: true };
+        let traits = Traits { needs_version: true, ..Traits::NONE };
+        self.endpoint(Method::PATCH, &[], Some((body, true)), success, &[404, 409], traits)
+    }
+
+    /// `DELETE` of a version of a record.
+    pub(crate) const fn delete(self, errors: &'static [u16]) -> Endpoint {
+        let success = Success { status: 204, shape: None, has_version: false };
+        let traits = Traits { needs_version: true, ..Traits::NONE };
+        self.endpoint(Method::DELETE, &[], None, success, errors, traits)
+    }
+
+    const fn endpoint(
+        self,
+        method: Method,
+        query: &'static [Parameter],
+        body: Option<(&'static Shape, bool)>,
+        success: Success,
+        errors: &'static [u16],
+        traits: Traits,
+    ) -> Endpoint {
+        let Self { path, scope, summary, is_addition, handler } = self;
+        Endpoint {
+            method,
+            path,
+            scope,
+            summary,
+            query,
+            body,
+            success,
+            errors,
+            traits: Traits { is_addition, ..traits },
+            handler,
+        }
+    }
 }
 
 /// The headers that an endpoint reads.
@@ -52,6 +124,10 @@ pub(crate) struct Traits {
     pub(crate) is_made_once: bool,
     /// Whether the endpoint is our addition to the API of the platform.
     pub(crate) is_addition: bool,
+}
+
+impl Traits {
+    const NONE: Self = Self { needs_version: false, is_made_once: false, is_addition: false };
 }
 
 /// The answer of success.

@@ -5,6 +5,7 @@
 //! their own ([`portcullis_server::site`]), never on that of the sidecar's decisions.
 #![forbid(unsafe_code)]
 
+mod address;
 mod admission;
 mod answer;
 mod api;
@@ -18,6 +19,7 @@ mod endpoint;
 mod guard;
 mod identity;
 mod json;
+mod log_limit;
 mod oauth;
 mod once;
 mod openapi;

@@ -226,7 +226,7 @@ fn refusal(reason: &str) -> StatusCode {
 /// names an option of the command line.
 fn in_bodies(reason: &str) -> (&'static str, Option<&'static str>) {
     match reason {
-        "invalid_name" | "name_taken" => ("/name", None),
+        "invalid_name" | "name_taken" | "user_looks_alike" => ("/name", None),
         "invalid_title" => ("/title", None),
         "invalid_email" | "email_taken" => ("/email", None),
         "unknown_dialect" => ("/dialect", None),

@@ -6,13 +6,14 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::model::SecretDigest;
 use portcullis_oidc::AuthorityError;
-use portcullis_registry::{Actor, Answered, Change, Lifetimes, Location, Once, Registry, RegistryError};
+use portcullis_registry::{Actor, Answered, Change, Lifetimes, Location, Once, Origins, Registry, RegistryError};
 
 use crate::catalog::Catalog;
 use crate::identity::Identity;
+use crate::log_limit::LogLimit;
 use crate::pool::Pool;
 use crate::previews::Previews;
 use crate::problem::Problem;
@@ -64,12 +65,25 @@ pub struct Workspace {
     rates: Rates,
     /// Counts the failed attempts of each client at each address.
     failures: Rates,
-    /// Counts the failed attempts of each address, whatever the client.
+    /// Counts the failed attempts of each address, whatever the client or the login link.
     failures_of_addresses: Rates,
+    /// Limits what the log says about failed sign-ins.
+    sign_in_log: LogLimit,
+    /// The origins of pages that may call the workspace.
+    origins: Arc<Mutex<Origins>>,
     /// The idempotency keys of requests that are in progress.
     in_progress: Arc<Mutex<HashSet<[u8; 32]>>>,
     /// Signs ID tokens.
     keys: Keys,
+}
+
+/// Disables the owners of clients whose record was removed.
+fn stop_removed_owners(location: &Location) -> Result<(), RegistryError> {
+    let actor = Actor::new("portcullis", Workspace::now())?.for_all_users().by("workspace");
+    for name in Registry::open(location, true)?.disable_removed_owners(&actor)? {
+        tracing::warn!("disabled the user {}, who was removed and still had clients", quoted(&name));
+    }
+    Ok(())
 }
 
 /// What is known about the names of the warehouse.
@@ -102,6 +116,7 @@ impl Workspace {
     pub fn open(options: Options) -> Result<Arc<Self>, OpenError> {
         let rate = f64::from(options.rate.max(1));
         let sign_in = SignIn::new(options.sign_in)?;
+        stop_removed_owners(&options.location)?;
         Ok(Arc::new(Self {
             pool: Arc::new(Pool::open(options.location)?),
             url: options.url,
@@ -113,6 +128,8 @@ impl Workspace {
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
             failures_of_addresses: Rates::new(Rate { burst: 100.0, per_second: 1.0 }),
+            sign_in_log: LogLimit::default(),
+            origins: Arc::default(),
             in_progress: Arc::default(),
             keys: Keys::default(),
         }))
@@ -256,17 +273,47 @@ impl Workspace {
     }
 
     /// Checks whether the address `from` may present a secret of `client` again after its failed attempts. Attempts of other
-    /// addresses do not count: nobody locks a client out of its own address.
+    /// addresses and for other clients do not count: nobody locks a client out of its own address.
     pub(crate) fn may_try(&self, client: &str, from: &str) -> Result<(), u64> {
-        self.failures.check(&format!("{client} {from}"))?;
-        self.failures_of_addresses.check(from)
+        self.failures.check(&format!("{client} {from}"))
     }
 
     /// Counts a failed attempt of the address `from` to present a secret of `client`.
-    pub(crate) fn count_failure(&self, client: &str, from: &str) {
+    ///
+    /// # Errors
+    ///
+    /// If the address has failed too often: the seconds after which it may fail again. This answer is the same for every client,
+    /// known or not.
+    pub(crate) fn count_failure(&self, client: &str, from: &str) -> Result<(), u64> {
+        self.count_failure_of(from)?;
         // The next attempt is refused, not this one.
         let _ = self.failures.take(&format!("{client} {from}"));
-        let _ = self.failures_of_addresses.take(from);
+        Ok(())
+    }
+
+    /// Counts a failed attempt of the address `from`.
+    ///
+    /// # Errors
+    ///
+    /// As [`count_failure`](Self::count_failure).
+    pub(crate) fn count_failure_of(&self, from: &str) -> Result<(), u64> {
+        self.failures_of_addresses.take(from)
+    }
+
+    /// Returns what limits the messages about failed sign-ins.
+    pub(crate) fn sign_in_log(&self) -> &LogLimit {
+        &self.sign_in_log
+    }
+
+    /// Whether a single-page application has this web origin or allowed origin.
+    pub(crate) async fn is_registered_origin(&self, origin: &str) -> Result<bool, Problem> {
+        let (origins, origin) = (Arc::clone(&self.origins), origin.to_owned());
+        self.look(move |registry| {
+            let mut origins = origins.lock().unwrap_or_else(PoisonError::into_inner);
+            registry.update_origins(&mut origins)?;
+            Ok(origins.has(&origin))
+        })
+        .await
     }
 
     /// Marks the request with the idempotency key `name` as in progress; `None` if another one is.

@@ -14,7 +14,8 @@ use crate::cookies::cookie;
 use crate::identity::{Identity, Via};
 use crate::problem::Problem;
 use crate::service::Workspace;
-use crate::sign_in::BrowserUser;
+use crate::sign_in::own_page::authorization;
+use crate::sign_in::{BrowserUser, sign_in_for};
 
 /// How long a login link is valid, in seconds.
 const LINK: i64 = 10 * 60;
@@ -22,7 +23,8 @@ const LINK: i64 = 10 * 60;
 /// How long a session lasts without a request, in seconds.
 const IDLE: i64 = 4 * 3600;
 
-/// How long a session lasts at most, in seconds. Then the user signs in again.
+/// How long a session lasts at most, in seconds. Then the user signs in again. After a sign-in at a provider, it is shorter:
+/// see [`SignInOptions::session_lifetime`](crate::SignInOptions::session_lifetime).
 const SESSION: i64 = 12 * 3600;
 
 /// The content of the ticket of a session.
@@ -32,6 +34,9 @@ struct Content {
     started: i64,
     /// The person who has signed in at an OpenID provider.
     person: Option<SignedIn>,
+    /// The authorization that the user signed in for, if any.
+    #[serde(default)]
+    signed_in_for: Option<String>,
 }
 
 impl Workspace {
@@ -61,26 +66,53 @@ impl Workspace {
         Ok(format!("{}/login?link={}", self.url(), secret.expose()))
     }
 
-    /// Ends the validity of a login link, and starts a session: returns its secret. `None` if the link is not valid.
-    pub(crate) async fn start_session(&self, link: &str) -> Result<Option<Secret>, Problem> {
+    /// Returns the user whom a login link signs in, if it is valid.
+    pub(crate) async fn user_of_link(&self, link: &str) -> Result<Option<String>, Problem> {
+        // A text that is not a secret needs no look into the registry.
+        let Some(link) = Secret::read(link) else { return Ok(None) };
+        let found = self.look(move |registry| registry.ticket(TicketKind::LoginLink, &link.digest(), Self::now()));
+        Ok(found.await?.map(|ticket| ticket.user))
+    }
+
+    /// Ends the validity of a login link, and starts a session, which comes back to `page`: returns its secret. `None` if the
+    /// link is not valid. The session of the request's cookie ends.
+    pub(crate) async fn start_session(
+        &self,
+        link: &str,
+        headers: &HeaderMap,
+        page: &str,
+    ) -> Result<Option<Secret>, Problem> {
         let link = SecretDigest::of(link);
         let secret = Secret::mint(SecretKind::Access).map_err(RegistryError::from)?;
-        let digest = secret.digest();
+        let (digest, signed_in_for) = (secret.digest(), authorization(page).map(sign_in_for));
+        let replaced = self.cookie(headers).map(|secret| SecretDigest::of(&secret));
         let started = self.write(move |registry| {
             let now = Self::now();
             let Some(link) = registry.take_ticket(TicketKind::LoginLink, &link, now)? else { return Ok(false) };
-            registry.put_ticket(&session(digest, link.user, now, None))?;
+            let content = Content { started: now.seconds(), person: None, signed_in_for };
+            registry.put_ticket(&session(digest, link.user, now, IDLE, &content))?;
+            if let Some(replaced) = replaced {
+                registry.take_ticket(TicketKind::Session, &replaced, now)?;
+            }
             Ok(true)
         });
         Ok(started.await?.then_some(secret))
     }
 
-    /// Starts a session of a user who has signed in at an OpenID provider: returns its secret.
-    pub(crate) async fn start_session_of(&self, user: &str, person: SignedIn) -> Result<Secret, Problem> {
+    /// Starts a session of a user who has signed in at an OpenID provider, which comes back to `page`: returns its secret.
+    pub(crate) async fn start_session_of(&self, user: &str, person: SignedIn, page: &str) -> Result<Secret, Problem> {
         let secret = Secret::mint(SecretKind::Access).map_err(RegistryError::from)?;
-        let (digest, user) = (secret.digest(), user.to_owned());
-        self.write(move |registry| registry.put_ticket(&session(digest, user, Self::now(), Some(person)))).await?;
+        let (digest, user, now) = (secret.digest(), user.to_owned(), Self::now());
+        let signed_in_for = authorization(page).map(sign_in_for);
+        let content = Content { started: now.seconds(), person: Some(person), signed_in_for };
+        let idle = IDLE.min(self.lifetime_of(&content));
+        self.write(move |registry| registry.put_ticket(&session(digest, user, now, idle, &content))).await?;
         Ok(secret)
+    }
+
+    /// Returns how long a session lasts at most, in seconds.
+    fn lifetime_of(&self, content: &Content) -> i64 {
+        if content.person.is_some() { self.sign_in().session_lifetime().min(SESSION) } else { SESSION }
     }
 
     /// Returns who has the session of the request's cookie, if it is valid.
@@ -100,18 +132,29 @@ impl Workspace {
                 return Ok(None);
             }
             let role = user.map(|user| user.role).unwrap_or_default();
-            let identity = Identity { user: ticket.user, role, via: Via::Session, person: content.person };
-            Ok(Some((identity, content.started, ticket.expires)))
+            let identity = Identity { user: ticket.user, role, via: Via::Session, person: content.person.clone() };
+            Ok(Some((identity, content, ticket.expires)))
         });
-        let Some((identity, started, expires)) = found.await? else { return Ok(None) };
-        let now = Self::now().seconds();
-        let renewed = now.saturating_add(IDLE).min(started.saturating_add(SESSION));
+        let Some((identity, content, expires)) = found.await? else { return Ok(None) };
+        let (now, started, lifetime) = (Self::now().seconds(), content.started, self.lifetime_of(&content));
+        let end = started.saturating_add(lifetime);
+        if now >= end {
+            return Ok(None);
+        }
+        let renewed = now.saturating_add(IDLE).min(end);
         // A session in use is renewed, but not at each request.
         if expires.seconds().saturating_sub(now) < IDLE / 2 && renewed > expires.seconds() {
             let renewed = Timestamp::from_unix(renewed, 0);
             self.write(move |registry| registry.extend_ticket(TicketKind::Session, &digest, renewed)).await?;
         }
-        Ok(Some(BrowserUser::new(identity, Timestamp::from_unix(started, 0), secret)))
+        Ok(Some(BrowserUser {
+            // Before the end, so that no form is lost: the provider is asked between two pages.
+            is_due: content.person.is_some() && now.saturating_sub(started) >= lifetime / 2,
+            since: Timestamp::from_unix(started, 0),
+            signed_in_for: content.signed_in_for,
+            identity,
+            secret,
+        }))
     }
 
     /// Ends the session of the request's cookie.
@@ -142,9 +185,9 @@ impl Workspace {
     }
 }
 
-fn session(digest: SecretDigest, user: String, now: Timestamp, person: Option<SignedIn>) -> Ticket {
-    let body = serde_json::to_vec(&Content { started: now.seconds(), person }).unwrap_or_default();
-    Ticket { body, ..ticket(TicketKind::Session, digest, user, now, IDLE) }
+fn session(digest: SecretDigest, user: String, now: Timestamp, idle: i64, content: &Content) -> Ticket {
+    let body = serde_json::to_vec(content).unwrap_or_default();
+    Ticket { body, ..ticket(TicketKind::Session, digest, user, now, idle) }
 }
 
 fn ticket(kind: TicketKind, digest: SecretDigest, user: String, now: Timestamp, lifetime: i64) -> Ticket {

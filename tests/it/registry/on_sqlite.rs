@@ -10,6 +10,8 @@ use super::raw::Raw;
 mod documents;
 #[path = "lists.rs"]
 mod lists;
+#[path = "origins.rs"]
+mod origins;
 #[path = "references.rs"]
 mod references;
 #[path = "rules.rs"]

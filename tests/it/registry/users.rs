@@ -183,3 +183,43 @@ fn a_removed_ticket_is_not_extended() {
     registry.extend_ticket(TicketKind::Session, &digest, at(30)).unwrap();
     assert_eq!(registry.ticket(TicketKind::Session, &digest, now).unwrap(), None);
 }
+
+#[test]
+fn a_new_user_does_not_look_like_another() {
+    let mut registry = registry();
+    registry.add_connection(&root(), "dw", "postgres", None, false).unwrap();
+    registry.invite_user(&root(), "ana@example.com", Role::Developer, None).unwrap();
+    // A user without a record, who owns a client.
+    let carl = Actor::new("carl", NOW.parse().unwrap()).unwrap();
+    let kind = portcullis_registry::record::ClientKind::M2m;
+    registry.create_client(&carl, kind, "Night", &Urls::default()).unwrap();
+    for name in [
+        "Ana@example.com",
+        "\u{430}na@example.com",
+        "ana@example.com\u{200b}",
+        "ana@ex\u{ff41}mple.com",
+        "Carl",
+        "car1",
+        "ROOT",
+    ] {
+        let invited = registry.invite_user(&root(), name, Role::Developer, None);
+        assert_eq!(reason(invited), "user_looks_alike", "{name:?}");
+        let set = registry.set_role(&root(), name, Role::Administrator);
+        assert_eq!(reason(set), "user_looks_alike", "{name:?}");
+    }
+    for name in [" dora", "dora ", "\u{a0}dora"] {
+        let invited = registry.invite_user(&root(), name, Role::Developer, None);
+        assert!(invited.unwrap_err().to_string().contains("starts or ends with a space"), "{name:?}");
+    }
+    // A person of the provider gets no such name either.
+    let welcome = |subject: &str, email: &str| Admission { is_welcome: true, ..admission(subject, Some(email)) };
+    assert_eq!(reason(registry.admit(&root(), &welcome("7", "\u{430}na@example.com"))), "user_looks_alike");
+    registry.admit(&root(), &welcome("8", "anna@example.com")).unwrap();
+    // An owner has a name already, and an administrator must be able to disable the user.
+    let look_alike = Actor::new("C\u{430}rl", NOW.parse().unwrap()).unwrap();
+    registry.create_client(&look_alike, kind, "Night", &Urls::default()).unwrap();
+    let disabled = UserEdit { is_disabled: Some(true), ..UserEdit::default() };
+    registry.edit_user(&root(), "C\u{430}rl", &disabled).unwrap();
+    registry.edit_user(&root(), "C\u{430}rl", &UserEdit::default()).unwrap();
+    registry.set_role(&root(), "carl", Role::Auditor).unwrap();
+}

@@ -315,6 +315,15 @@ pub(super) fn show_client(
     }
     let id = format!("  client id      {}", client.id);
     match client_secret {
+        None if client.urls.callbacks.is_empty() => {
+            let add = format!("`portcullis credentials update spa {} --callback URL`", client.id);
+            lines([
+                text,
+                &id,
+                "  callback       none: the application signs nobody in",
+                &format!("help: add one with {add}"),
+            ])
+        }
         None => lines([text, &id]),
         Some(secret) => {
             let secret = format!("  client secret  {secret}");

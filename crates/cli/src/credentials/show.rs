@@ -264,6 +264,9 @@ fn client_fields(client: &Client) -> Fields {
     ] {
         fields.extend(list.iter().map(|url| (name, url.clone())));
     }
+    if client.kind == ClientKind::Spa && callbacks.is_empty() {
+        fields.push(("callback", "none: the application signs nobody in".to_owned()));
+    }
     if !client.allowed_apis.is_empty() {
         fields.push(("apis", client.allowed_apis.join(", ")));
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use portcullis_workspace::{Issuer, ProviderOptions, Rules, SignInOptions};
 
+use crate::bounds::count;
 use crate::output::file_name;
 
 /// The options of the sign-in.
@@ -60,6 +61,18 @@ pub(super) struct SignInArgs {
     /// A name that starts with `/` is a JSON Pointer. Example: `--oidc-groups-claim /realm_access/roles`
     #[arg(long, value_name = "CLAIM", requires = "oidc_issuer", default_value = "groups", hide_default_value = true)]
     oidc_groups_claim: String,
+    /// Ask the provider again this long after a sign-in
+    ///
+    /// A person whom the provider or these options no longer admit keeps a session at most so long. The browser goes to the
+    /// provider and back between two pages, from half of this time on. At most 43200 (12 hours).
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "oidc_issuer",
+        default_value_t = 3600,
+        value_parser = count::<60, 43_200>
+    )]
+    oidc_session: usize,
     /// Refuse login links, and print none
     ///
     /// Users sign in at the provider only.
@@ -101,7 +114,12 @@ impl SignInArgs {
             claims: rules.need_groups().then(|| rules.groups_claim.clone()).into_iter().collect(),
             authorities: self.oidc_ca.clone(),
         };
-        Ok(SignInOptions { provider: Some(provider), rules, refuses_links: self.no_login_link })
+        Ok(SignInOptions {
+            provider: Some(provider),
+            rules,
+            refuses_links: self.no_login_link,
+            session_lifetime: i64::try_from(self.oidc_session).unwrap_or(SignInOptions::SESSION_LIFETIME),
+        })
     }
 }
 

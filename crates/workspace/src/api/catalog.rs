@@ -1,15 +1,15 @@
 //! `/v3/catalog`: the names of the warehouse.
 
 use axum::response::IntoResponse;
+use http::StatusCode;
 use http::header::RETRY_AFTER;
-use http::{Method, StatusCode};
 use serde::Serialize;
 
 use super::{CURSOR, DEFAULT_LIMIT, LIMIT};
 use crate::answer::{Answer, Outcome};
 use crate::catalog::CatalogName;
 use crate::cursor;
-use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Success, Traits, required};
+use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Route, required};
 use crate::json::{Kind, Shape};
 use crate::problem::Problem;
 
@@ -32,12 +32,16 @@ static LIST: Shape = Shape {
     ],
 };
 
-pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
-    method: Method::GET,
+pub(super) static ENDPOINTS: &[Endpoint] = &[Route {
     path: "/v3/catalog",
     scope: "read:catalog",
     summary: "List names of the warehouse",
-    query: &[
+    is_addition: true,
+    handler: |call| Box::pin(async move { list(&call) }),
+}
+.list(
+    &LIST,
+    &[
         Parameter { name: "connection", kind: ParameterKind::Text, about: "Only names on this connection." },
         Parameter {
             name: "search",
@@ -47,12 +51,7 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
         LIMIT,
         CURSOR,
     ],
-    body: None,
-    success: Success { status: 200, shape: Some(&LIST), has_version: false },
-    errors: &[],
-    traits: Traits { needs_version: false, is_made_once: false, is_addition: true },
-    handler: |call| Box::pin(async move { list(&call) }),
-}];
+)];
 
 #[derive(Serialize)]
 struct Name<'c> {

@@ -12,7 +12,7 @@ use super::tokens::segment;
 use super::{GRANT, NEW_GRANT};
 use crate::answer::{Answer, Outcome};
 use crate::conditional::{is_known, required as needed};
-use crate::endpoint::{Call, Endpoint, Success, Traits, optional, required};
+use crate::endpoint::{Call, Endpoint, Route, Success, Traits, optional, required};
 use crate::identity::Identity;
 use crate::json::{Kind, Object, Shape};
 use crate::once::made_once;
@@ -113,69 +113,48 @@ static ROTATION: Shape = Shape {
 
 const PLAIN: Traits = Traits { needs_version: false, is_made_once: false, is_addition: true };
 const ONCE: Traits = Traits { needs_version: false, is_made_once: true, is_addition: true };
-const VERSIONED: Traits = Traits { needs_version: true, is_made_once: false, is_addition: true };
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: Method::GET,
+    Route {
         path: "/v3/clients",
         scope: "read:clients",
         summary: "List OAuth clients",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&LIST), has_version: false },
-        errors: &[],
-        traits: PLAIN,
+        is_addition: true,
         handler: |call| Box::pin(list(call)),
-    },
-    Endpoint {
-        method: Method::POST,
+    }
+    .list(&LIST, &[]),
+    Route {
         path: "/v3/clients",
         scope: "write:clients",
         summary: "Create an OAuth client",
-        query: &[],
-        body: Some((&NEW, true)),
-        success: Success { status: 201, shape: Some(&CLIENT), has_version: true },
-        errors: &[409, 422],
-        traits: ONCE,
+        is_addition: true,
         handler: |call| Box::pin(create(call)),
-    },
-    Endpoint {
-        method: Method::GET,
+    }
+    .create(&NEW, &CLIENT),
+    Route {
         path: "/v3/clients/{client}",
         scope: "read:clients",
         summary: "Get an OAuth client",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&CLIENT), has_version: true },
-        errors: &[404],
-        traits: PLAIN,
+        is_addition: true,
         handler: |call| Box::pin(get(call)),
-    },
-    Endpoint {
-        method: Method::PATCH,
+    }
+    .get(&CLIENT),
+    Route {
         path: "/v3/clients/{client}",
         scope: "write:clients",
         summary: "Change an OAuth client",
-        query: &[],
-        body: Some((&EDIT, true)),
-        success: Success { status: 200, shape: Some(&CLIENT), has_version: true },
-        errors: &[404, 409],
-        traits: VERSIONED,
+        is_addition: true,
         handler: |call| Box::pin(update(call)),
-    },
-    Endpoint {
-        method: Method::DELETE,
+    }
+    .update(&EDIT, &CLIENT),
+    Route {
         path: "/v3/clients/{client}",
         scope: "write:clients",
         summary: "Delete an OAuth client and revoke its access tokens",
-        query: &[],
-        body: None,
-        success: Success { status: 204, shape: None, has_version: false },
-        errors: &[404],
-        traits: VERSIONED,
+        is_addition: true,
         handler: |call| Box::pin(delete(call)),
-    },
+    }
+    .delete(&[404]),
     Endpoint {
         method: Method::DELETE,
         path: "/v3/clients/{client}/access-tokens",

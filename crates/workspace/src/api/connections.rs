@@ -1,7 +1,7 @@
 //! `/v3/connections`: the warehouses, which all users share. Administrators change them.
 
 use axum::response::IntoResponse;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use portcullis_registry::record::{Connection, Role};
 use portcullis_registry::{Change, ConnectionEdit};
 use serde::Serialize;
@@ -10,7 +10,7 @@ use super::tokens::segment;
 use super::users::check_role;
 use crate::answer::{Answer, Outcome};
 use crate::conditional::required as needed;
-use crate::endpoint::{Call, Endpoint, Success, Traits, optional, required};
+use crate::endpoint::{Call, Endpoint, Route, optional, required};
 use crate::json::{Kind, Shape};
 use crate::once::made_once;
 
@@ -52,71 +52,47 @@ static EDIT: Shape = Shape {
     ],
 };
 
-const ONCE: Traits = Traits { needs_version: false, is_made_once: true, is_addition: true };
-const VERSIONED: Traits = Traits { needs_version: true, is_made_once: false, is_addition: true };
-const ADDITION: Traits = Traits { needs_version: false, is_made_once: false, is_addition: true };
-
 pub(super) static ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: Method::GET,
+    Route {
         path: "/v3/connections",
         scope: "read:connections",
         summary: "List connections",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&LIST), has_version: false },
-        errors: &[],
-        traits: ADDITION,
+        is_addition: true,
         handler: |call| Box::pin(list(call)),
-    },
-    Endpoint {
-        method: Method::GET,
+    }
+    .list(&LIST, &[]),
+    Route {
         path: "/v3/connections/{name}",
         scope: "read:connections",
         summary: "Get a connection",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&CONNECTION), has_version: true },
-        errors: &[404],
-        traits: ADDITION,
+        is_addition: true,
         handler: |call| Box::pin(get(call)),
-    },
-    Endpoint {
-        method: Method::POST,
+    }
+    .get(&CONNECTION),
+    Route {
         path: "/v3/connections",
         scope: "write:connections",
         summary: "Add a connection",
-        query: &[],
-        body: Some((&NEW, true)),
-        success: Success { status: 201, shape: Some(&CONNECTION), has_version: true },
-        errors: &[409, 422],
-        traits: ONCE,
+        is_addition: true,
         handler: |call| Box::pin(create(call)),
-    },
-    Endpoint {
-        method: Method::PATCH,
+    }
+    .create(&NEW, &CONNECTION),
+    Route {
         path: "/v3/connections/{name}",
         scope: "write:connections",
         summary: "Change a connection",
-        query: &[],
-        body: Some((&EDIT, true)),
-        success: Success { status: 200, shape: Some(&CONNECTION), has_version: true },
-        errors: &[404, 409],
-        traits: VERSIONED,
+        is_addition: true,
         handler: |call| Box::pin(update(call)),
-    },
-    Endpoint {
-        method: Method::DELETE,
+    }
+    .update(&EDIT, &CONNECTION),
+    Route {
         path: "/v3/connections/{name}",
         scope: "write:connections",
         summary: "Delete a connection that no grant and no named source uses",
-        query: &[],
-        body: None,
-        success: Success { status: 204, shape: None, has_version: false },
-        errors: &[404, 409],
-        traits: VERSIONED,
+        is_addition: true,
         handler: |call| Box::pin(delete(call)),
-    },
+    }
+    .delete(&[404, 409]),
 ];
 
 #[derive(Serialize)]

@@ -1,7 +1,7 @@
 //! `/v3/named-sources`.
 
 use axum::response::IntoResponse;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use portcullis_registry::NamedSourceEdit;
 use portcullis_registry::record::NamedSource;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::tokens::segment;
 use crate::answer::{Answer, Outcome};
 use crate::conditional::{is_known, required as needed};
-use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Success, Traits, optional, required};
+use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Route, optional, required};
 use crate::json::{Kind, Member, Shape};
 use crate::once::made_once;
 use crate::problem::Problem;
@@ -53,16 +53,17 @@ static LIST: Shape = Shape {
     ],
 };
 
-const PLAIN: Traits = Traits { needs_version: false, is_made_once: false, is_addition: false };
-const VERSIONED: Traits = Traits { needs_version: true, is_made_once: false, is_addition: false };
-
 pub(super) static ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: Method::GET,
+    Route {
         path: "/v3/named-sources",
         scope: "read:named_sources",
         summary: "List named sources",
-        query: &[
+        is_addition: false,
+        handler: |call| Box::pin(list(call)),
+    }
+    .list(
+        &LIST,
+        &[
             Parameter {
                 name: "search",
                 kind: ParameterKind::Text,
@@ -79,60 +80,39 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
                 about: "The size of a page. The default is 10.",
             },
         ],
-        body: None,
-        success: Success { status: 200, shape: Some(&LIST), has_version: false },
-        errors: &[],
-        traits: PLAIN,
-        handler: |call| Box::pin(list(call)),
-    },
-    Endpoint {
-        method: Method::POST,
+    ),
+    Route {
         path: "/v3/named-sources",
         scope: "write:named_sources",
         summary: "Create a named source",
-        query: &[],
-        body: Some((&NEW, true)),
-        success: Success { status: 201, shape: Some(&NAMED_SOURCE), has_version: true },
-        errors: &[409, 422],
-        traits: Traits { needs_version: false, is_made_once: true, is_addition: false },
+        is_addition: false,
         handler: |call| Box::pin(create(call)),
-    },
-    Endpoint {
-        method: Method::GET,
+    }
+    .create(&NEW, &NAMED_SOURCE),
+    Route {
         path: "/v3/named-sources/{name}",
         scope: "read:named_sources",
         summary: "Get a named source",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&NAMED_SOURCE), has_version: true },
-        errors: &[404],
-        traits: PLAIN,
+        is_addition: false,
         handler: |call| Box::pin(get(call)),
-    },
-    Endpoint {
-        method: Method::PATCH,
+    }
+    .get(&NAMED_SOURCE),
+    Route {
         path: "/v3/named-sources/{name}",
         scope: "write:named_sources",
         summary: "Change a named source",
-        query: &[],
-        body: Some((&EDIT, true)),
-        success: Success { status: 200, shape: Some(&NAMED_SOURCE), has_version: true },
-        errors: &[404, 409],
-        traits: VERSIONED,
+        is_addition: false,
         handler: |call| Box::pin(update(call)),
-    },
-    Endpoint {
-        method: Method::DELETE,
+    }
+    .update(&EDIT, &NAMED_SOURCE),
+    Route {
         path: "/v3/named-sources/{name}",
         scope: "write:named_sources",
         summary: "Delete a named source",
-        query: &[],
-        body: None,
-        success: Success { status: 204, shape: None, has_version: false },
-        errors: &[404, 409],
-        traits: VERSIONED,
+        is_addition: false,
         handler: |call| Box::pin(delete(call)),
-    },
+    }
+    .delete(&[404, 409]),
 ];
 
 #[derive(Serialize)]

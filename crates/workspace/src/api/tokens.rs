@@ -11,7 +11,7 @@ use super::{CURSOR, DEFAULT_LIMIT, DETAIL, GRANT, LIMIT, NEW_GRANT};
 use crate::answer::{Answer, Outcome};
 use crate::conditional::{is_known, optional as accepted, required as needed};
 use crate::cursor;
-use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Success, Traits, optional, required};
+use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Route, Success, Traits, optional, required};
 use crate::identity::Via;
 use crate::json::{Kind, Object, Shape};
 use crate::once::{created_once, made_once};
@@ -159,18 +159,18 @@ const FORCE: Parameter = Parameter {
     about: "Whether a token that was used in the last seven days is deleted, too.",
 };
 
-const ONCE: Traits = Traits { needs_version: false, is_made_once: true, is_addition: false };
 const ADDITION: Traits = Traits { needs_version: false, is_made_once: false, is_addition: true };
 const VERSIONED: Traits = Traits { needs_version: true, is_made_once: false, is_addition: false };
-const PLAIN: Traits = Traits { needs_version: false, is_made_once: false, is_addition: false };
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: Method::GET,
+    Route {
         path: "/v3/tokens",
         scope: "read:tokens",
         summary: "List tokens",
-        query: &[
+        is_addition: false,
+        handler: |call| Box::pin(list(call)),
+    }
+    .list(&LIST, &[
             Parameter {
                 name: "search",
                 kind: ParameterKind::Text,
@@ -203,25 +203,15 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
             },
             LIMIT,
             CURSOR,
-        ],
-        body: None,
-        success: Success { status: 200, shape: Some(&LIST), has_version: false },
-        errors: &[],
-        traits: PLAIN,
-        handler: |call| Box::pin(list(call)),
-    },
-    Endpoint {
-        method: Method::POST,
+        ]),
+    Route {
         path: "/v3/tokens",
         scope: "write:tokens",
         summary: "Create a token",
-        query: &[],
-        body: Some((&NEW_TOKEN, true)),
-        success: Success { status: 201, shape: Some(&CREATED), has_version: true },
-        errors: &[409, 422],
-        traits: ONCE,
+        is_addition: false,
         handler: |call| Box::pin(create(call)),
-    },
+    }
+    .create(&NEW_TOKEN, &CREATED),
     Endpoint {
         method: Method::POST,
         path: "/v3/tokens:validate",
@@ -234,42 +224,30 @@ pub(super) static ENDPOINTS: &[Endpoint] = &[
         traits: ADDITION,
         handler: |call| Box::pin(validate(call)),
     },
-    Endpoint {
-        method: Method::GET,
+    Route {
         path: "/v3/tokens/self",
         scope: "",
         summary: "Show who calls",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&SELF), has_version: false },
-        errors: &[],
-        traits: ADDITION,
+        is_addition: true,
         handler: |call| Box::pin(async move { Ok(own(&call)) }),
-    },
-    Endpoint {
-        method: Method::GET,
+    }
+    .list(&SELF, &[]),
+    Route {
         path: "/v3/tokens/{token}",
         scope: "read:tokens",
         summary: "Get a token",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&TOKEN), has_version: true },
-        errors: &[404],
-        traits: PLAIN,
+        is_addition: false,
         handler: |call| Box::pin(get(call)),
-    },
-    Endpoint {
-        method: Method::PATCH,
+    }
+    .get(&TOKEN),
+    Route {
         path: "/v3/tokens/{token}",
         scope: "write:tokens",
         summary: "Change a token",
-        query: &[],
-        body: Some((&TOKEN_EDIT, true)),
-        success: Success { status: 200, shape: Some(&TOKEN), has_version: true },
-        errors: &[404, 409],
-        traits: VERSIONED,
+        is_addition: false,
         handler: |call| Box::pin(update(call)),
-    },
+    }
+    .update(&TOKEN_EDIT, &TOKEN),
     Endpoint {
         method: Method::DELETE,
         path: "/v3/tokens/{token}",

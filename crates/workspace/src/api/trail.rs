@@ -1,7 +1,7 @@
 //! `/v3/trail`: who changed what.
 
 use axum::response::IntoResponse;
-use http::{Method, StatusCode};
+use http::StatusCode;
 use portcullis_registry::TrailQuery;
 use portcullis_registry::record::TrailEntry;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{CURSOR, DEFAULT_LIMIT, LIMIT};
 use crate::answer::{Answer, Outcome};
 use crate::cursor;
-use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Success, Traits, optional, required};
+use crate::endpoint::{Call, Endpoint, Parameter, ParameterKind, Route, optional, required};
 use crate::json::{Kind, Shape};
 
 static ENTRY: Shape = Shape {
@@ -43,22 +43,21 @@ static LIST: Shape = Shape {
     ],
 };
 
-pub(super) static ENDPOINTS: &[Endpoint] = &[Endpoint {
-    method: Method::GET,
+pub(super) static ENDPOINTS: &[Endpoint] = &[Route {
     path: "/v3/trail",
     scope: "read:trail",
     summary: "List changes",
-    query: &[
+    is_addition: true,
+    handler: |call| Box::pin(list(call)),
+}
+.list(
+    &LIST,
+    &[
         Parameter { name: "id", kind: ParameterKind::Text, about: "Only changes of the record with this id." },
         LIMIT,
         CURSOR,
     ],
-    body: None,
-    success: Success { status: 200, shape: Some(&LIST), has_version: false },
-    errors: &[],
-    traits: Traits { needs_version: false, is_made_once: false, is_addition: true },
-    handler: |call| Box::pin(list(call)),
-}];
+)];
 
 #[derive(Serialize)]
 struct List<'e> {

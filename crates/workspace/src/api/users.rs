@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::tokens::segment;
 use crate::answer::{Answer, Outcome};
-use crate::endpoint::{Call, Endpoint, Success, Traits, optional, required};
+use crate::endpoint::{Call, Endpoint, Route, Success, Traits, optional, required};
 use crate::json::{Kind, Object, Shape};
 use crate::problem::{Detail, Problem};
 
@@ -69,18 +69,14 @@ static LIST: Shape = Shape {
 const ADDITION: Traits = Traits { needs_version: false, is_made_once: false, is_addition: true };
 
 pub(super) static ENDPOINTS: &[Endpoint] = &[
-    Endpoint {
-        method: Method::GET,
+    Route {
         path: "/v3/users",
         scope: "admin",
         summary: "List users with a record",
-        query: &[],
-        body: None,
-        success: Success { status: 200, shape: Some(&LIST), has_version: false },
-        errors: &[],
-        traits: ADDITION,
+        is_addition: true,
         handler: |call| Box::pin(list(call)),
-    },
+    }
+    .list(&LIST, &[]),
     Endpoint {
         method: Method::POST,
         path: "/v3/users",

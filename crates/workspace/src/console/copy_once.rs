@@ -7,8 +7,8 @@
 use std::sync::Arc;
 
 use axum::response::Response;
+use http::HeaderValue;
 use http::header::{COOKIE, SET_COOKIE};
-use http::{HeaderValue, Method};
 use maud::{Markup, html};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use super::form::Form;
 use super::visit::Visit;
+use crate::authenticate::only_looks;
 use crate::problem::Problem;
 use crate::seal::Sealer;
 use crate::service::Workspace;
@@ -115,7 +116,7 @@ pub(super) fn with_key(visit: &Visit, mut response: Response, path: &str, key: &
 
 /// Returns the secret of the record `id`, once.
 pub(super) async fn take(visit: &Visit, id: &str) -> Result<Option<String>, Problem> {
-    let Some(key) = cookie(visit).filter(|_| visit.method == Method::GET) else { return Ok(None) };
+    let Some(key) = cookie(visit).filter(|_| !only_looks(&visit.method, &visit.headers)) else { return Ok(None) };
     let sealer = sealer(visit, &key).await?;
     let id = id.to_owned();
     let taken = visit.workspace().write(move |registry| {

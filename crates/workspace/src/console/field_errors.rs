@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use maud::{Markup, html};
 
-use super::words::{safe, sentence};
+use super::words::{prose, safe, sentence};
 use crate::problem::Detail;
 
 /// The problems of a form by the slot that shows them: `name`, `apis`, `grants`, `grants/0`, `referers`, `expiration`, or
@@ -52,7 +52,7 @@ impl Errors {
         self.0.contains_key(slot)
     }
 
-    /// Returns each slot with its text.
+    /// Returns each slot with its text, in which code is between backticks.
     pub(super) fn texts(&self) -> BTreeMap<&str, String> {
         let text = |texts: &Vec<String>| texts.iter().map(|text| safe(text).to_string()).collect::<Vec<_>>().join(" ");
         self.0.iter().map(|(slot, texts)| (slot.as_str(), text(texts))).collect()
@@ -65,8 +65,12 @@ impl Errors {
 
     /// Returns the place of a slot.
     pub(super) fn slot_with_id(&self, slot: &str, id: &str) -> Markup {
-        let text = self.texts().remove(slot).unwrap_or_default();
-        html! { p.field-error id=(id) data-error=(slot) hidden[text.is_empty()] { (text) } }
+        let texts = self.0.get(slot).map_or(&[][..], Vec::as_slice);
+        html! {
+            p.field-error id=(id) data-error=(slot) hidden[texts.is_empty()] {
+                @for (at, text) in texts.iter().enumerate() { @if at > 0 { " " } (prose(text)) }
+            }
+        }
     }
 }
 
@@ -94,6 +98,8 @@ mod tests {
             let errors = Errors::of(&[Detail::new(pointer, "r", "is wrong", "write `a\u{202e}`")], &[0, 4]);
             assert!(errors.has(slot), "{pointer}: {errors:?}");
             assert_eq!(errors.texts()[slot], r"Is wrong. Write `a\u{202e}`.", "{pointer}");
+            let shown = errors.slot(slot).into_string();
+            assert!(shown.ends_with(r">Is wrong. Write <code>a\u{202e}</code>.</p>"), "{pointer}: {shown}");
         }
     }
 }

@@ -7,9 +7,10 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::header::{RETRY_AFTER, SET_COOKIE};
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, StatusCode};
 use maud::html;
 use portcullis_oidc::{Answer, Attempt, Browser, Refusal};
+use portcullis_server::site::Peer;
 use url::form_urlencoded;
 
 use super::failure::notice;
@@ -19,10 +20,13 @@ use super::signed_out;
 use super::visit::Console;
 use super::who::once_more;
 use super::words::safe;
+use crate::address::address_name;
+use crate::authenticate::only_looks;
 use crate::guard::REQUEST_ID;
+use crate::oauth::asks_for_sign_in;
 use crate::problem::Problem;
 use crate::service::Workspace;
-use crate::sign_in::own_page::{own_page, start};
+use crate::sign_in::own_page::{authorization, own_page, start};
 
 pub(super) fn router(console: &Arc<Console>) -> Router {
     Router::new()
@@ -44,20 +48,23 @@ async fn begin(State(console): State<Arc<Console>>, request: Request) -> Respons
     let base = workspace.base_path();
     let page = one(request.uri().query().unwrap_or_default(), "return_to");
     let page = page.and_then(|page| own_page(&page)).unwrap_or_else(|| "/".to_owned());
-    let Some(provider) = workspace.sign_in().provider().filter(|_| *request.method() == Method::GET) else {
+    let headers = request.headers();
+    let is_opened = !only_looks(request.method(), headers);
+    let Some(provider) = workspace.sign_in().provider().filter(|_| is_opened) else {
         return signed_out::page(workspace, StatusCode::OK, &page);
     };
-    let headers = request.headers();
-    match workspace.session(headers).await {
-        Ok(Some(_)) => return redirect(&format!("{base}{page}")),
-        Ok(None) => {}
+    // An authorization that leads here does not accept the session.
+    let request = authorization(&page);
+    match workspace.signed_in(headers).await {
+        Ok(Some(user)) if request.is_none() && !user.is_due => return redirect(&format!("{base}{page}")),
+        Ok(_) => {}
         Err(problem) => return failed(workspace, headers, &problem, &page),
     }
     // Two tabs of a browser share its secret: each finishes its own attempt.
     let browser = workspace.browser(headers).or_else(Browser::new);
     let attempt = browser.and_then(|browser| Some((Attempt::start(&browser, &page, now())?, browser)));
     let Some((attempt, browser)) = attempt else { return failed(workspace, headers, &Problem::internal(), &page) };
-    match provider.sign_in_url(&attempt).await {
+    match provider.sign_in_url(&attempt, request.is_some_and(asks_for_sign_in)).await {
         Ok(url) => with_cookies(redirect(url.as_str()), [workspace.set_browser(Some(&browser))]),
         Err(refusal) => failed(workspace, headers, &problem(&refusal), &page),
     }
@@ -66,10 +73,12 @@ async fn begin(State(console): State<Arc<Console>>, request: Request) -> Respons
 /// Signs the person in whom the provider names.
 async fn finish(State(console): State<Arc<Console>>, request: Request) -> Response {
     let workspace = &console.workspace;
-    let Some(provider) = workspace.sign_in().provider().filter(|_| *request.method() == Method::GET) else {
+    let (query, headers) = (request.uri().query().unwrap_or_default(), request.headers());
+    let is_opened = !only_looks(request.method(), headers);
+    let Some(provider) = workspace.sign_in().provider().filter(|_| is_opened) else {
         return signed_out::page(workspace, StatusCode::OK, "/");
     };
-    let (query, headers) = (request.uri().query().unwrap_or_default(), request.headers());
+    let address = address_name(request.extensions().get::<Peer>().copied());
     let attempt = one(query, "state").zip(workspace.browser(headers));
     let Some(attempt) = attempt.and_then(|(state, browser)| Attempt::resume(&browser, &state, now())) else {
         return failed(workspace, headers, &problem(&Refusal::UnknownState), "/");
@@ -77,10 +86,11 @@ async fn finish(State(console): State<Arc<Console>>, request: Request) -> Respon
     let page = own_page(&attempt.page).unwrap_or_else(|| "/".to_owned());
     let answer = Answer { code: one(query, "code"), issuer: issuer(query), error: one(query, "error") };
     let signed_in = async {
-        let person = provider.finish(&attempt, &answer, now()).await.map_err(|refusal| problem(&refusal))?;
+        let person = provider.finish(&attempt, &answer, &address, now()).await;
+        let person = person.map_err(|refusal| problem(&refusal))?;
         let (user, person) = workspace.admit(&person).await?;
         tracing::info!(request = ?headers.get(REQUEST_ID), user = user.name, subject = person.subject, "signed in");
-        workspace.start_session_of(&user.name, person).await
+        workspace.start_session_of(&user.name, person, &page).await
     };
     // The attempt ends with this answer, whatever it is.
     match signed_in.await {
@@ -116,7 +126,10 @@ fn problem(refusal: &Refusal) -> Problem {
 pub(super) fn failed(workspace: &Workspace, headers: &HeaderMap, problem: &Problem, page: &str) -> Response {
     let id = headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default();
     let message = problem.details().first().map_or("", |detail| &detail.message);
-    tracing::warn!(request = id, reason = problem.reason(), "sign-in failed: {message}");
+    // Anybody can fail to sign in, as often as the network allows.
+    if let Some(left_out) = workspace.sign_in_log().next(problem.reason()) {
+        tracing::warn!(request = id, reason = problem.reason(), left_out, "sign-in failed: {message}");
+    }
     let base = workspace.base_path();
     let content = html! {
         h1 { "Not signed in" }

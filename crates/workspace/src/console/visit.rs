@@ -14,7 +14,7 @@ use super::failure;
 use super::form::Form;
 use super::layout::{Shell, Tab, page};
 use super::respond::{html, redirect};
-use super::who::signed_in;
+use super::who::user_of_page;
 use crate::authenticate::check_same_site;
 use crate::endpoint::body_of;
 use crate::identity::Identity;
@@ -102,7 +102,7 @@ async fn answer<A: Future<Output = Shown>>(
 ) -> Response {
     let workspace = Arc::clone(&console.workspace);
     let base = workspace.base_path();
-    let found = signed_in(&workspace, request.method(), request.uri(), request.headers());
+    let found = user_of_page(&workspace, request.method(), request.uri(), request.headers());
     let identity = match found.await {
         Ok(identity) => identity,
         Err(response) => return response,

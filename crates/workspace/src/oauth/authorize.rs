@@ -11,8 +11,8 @@ use url::form_urlencoded;
 
 use super::redirect::Registered;
 use super::reply::{failure, success};
-use super::request::{Authorization, MAX_QUERY, Refusal, after_sign_in};
-use crate::authenticate::check_same_site;
+use super::request::{Authorization, MAX_QUERY, Refusal};
+use crate::authenticate::{check_same_site, is_cross_site, only_looks};
 use crate::console;
 use crate::endpoint::body_of;
 use crate::problem::Problem;
@@ -25,6 +25,9 @@ const PATH: &str = "/oauth/authorize";
 /// Answers `GET /oauth/authorize`.
 pub(super) async fn get(State(workspace): State<Arc<Workspace>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
+    if only_looks(&parts.method, &parts.headers) {
+        return console::oauth::sign_in(&workspace, StatusCode::OK, "/");
+    }
     let answer = authorize(&workspace, &parts.headers, parts.uri.query().unwrap_or_default()).await;
     answer.unwrap_or_else(|refusal| refused(&workspace, refusal))
 }
@@ -67,20 +70,20 @@ async fn authorize(workspace: &Arc<Workspace>, headers: &HeaderMap, query: &str)
         if asks_nothing {
             return Err(error("login_required", "nobody is signed in"));
         }
-        return Ok(workspace.ask_to_sign_in(&back(&after_sign_in_if_asked(&authorization, query))));
+        return Ok(workspace.ask_to_sign_in(&back(query)));
     };
     workspace.count(&user.identity.account())?;
-    if !authorization.accepts_sign_in(user.since.seconds(), Workspace::now().seconds()) {
+    if !authorization.accepts(&user, Workspace::now().seconds()) {
         if asks_nothing {
             return Err(error("login_required", "the sign-in is too old"));
         }
-        return Ok(workspace.ask_to_sign_in(&back(&after_sign_in(query, Workspace::now().seconds()))));
+        return Ok(workspace.ask_to_sign_in(&back(query)));
     }
     if must_ask(workspace, &authorization, &user).await? {
         if asks_nothing {
             return Err(error("consent_required", "the user has not consented"));
         }
-        let form = console::oauth::Form { request: query, token: &user.form_token(query) };
+        let form = console::oauth::Form { request: query, token: &consent_token(&user, &authorization, query) };
         let asked = console::oauth::Asked {
             client: &authorization.client,
             origin: &authorization.target.origin(),
@@ -92,17 +95,16 @@ async fn authorize(workspace: &Arc<Workspace>, headers: &HeaderMap, query: &str)
     issue(workspace, &authorization, &user).await
 }
 
-/// Without a session, the sign-in that follows is as recent as a client can ask for.
-fn after_sign_in_if_asked(authorization: &Authorization, query: &str) -> String {
-    let now = Workspace::now().seconds();
-    if authorization.accepts_sign_in(now, now) { query.to_owned() } else { after_sign_in(query, now) }
+/// Returns the proof that a decision is about this request, and about the client as the page has shown it.
+fn consent_token(user: &BrowserUser, authorization: &Authorization, query: &str) -> String {
+    user.form_token(&format!("{}\n{query}", authorization.client.version()))
 }
 
 /// Whether a link or script of another site opened the page. The browser does not send the cookie of the session then; it does
 /// when a page of ours opens the same address. A frame never gets the cookie in the page of another site.
 pub(super) fn is_from_another_site(headers: &HeaderMap) -> bool {
     let is = |name, value: &str| headers.get(name).is_some_and(|found| found.as_bytes() == value.as_bytes());
-    is("sec-fetch-site", "cross-site") && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
+    is_cross_site(headers) && is("sec-fetch-mode", "navigate") && is("sec-fetch-dest", "document")
 }
 
 async fn must_ask(workspace: &Workspace, authorization: &Authorization, user: &BrowserUser) -> Result<bool, Problem> {
@@ -123,18 +125,21 @@ async fn decision(workspace: &Arc<Workspace>, request: Request) -> Result<Respon
     let form: Vec<(String, String)> = form_urlencoded::parse(&body).into_owned().collect();
     let field = |name: &str| form.iter().find(|(known, _)| known == name).map_or("", |(_, value)| &**value);
     let query = field("request");
-    let user = workspace.signed_in(&parts.headers).await?;
-    let user = user.filter(|user| user.form_token(query) == field("token")).ok_or_else(|| {
-        let message = "the form does not belong to this session";
+    let foreign = || {
+        let message = "the form does not belong to this session, or the application has changed since it was shown";
         Problem::new(StatusCode::FORBIDDEN, "form_foreign", message, "start the sign-in in the application again")
-    })?;
+    };
+    let user = workspace.signed_in(&parts.headers).await?.ok_or_else(foreign)?;
     workspace.count(&user.identity.account())?;
     let authorization = Authorization::read(workspace, query).await?;
+    if consent_token(&user, &authorization, query) != field("token") {
+        return Err(foreign().into());
+    }
     if field("decision") != "allow" {
         let (target, description) = (authorization.target, "the user does not consent".to_owned());
         return Err(Refusal::Client { target, error: "access_denied", description });
     }
-    if !authorization.accepts_sign_in(user.since.seconds(), Workspace::now().seconds()) {
+    if !authorization.accepts(&user, Workspace::now().seconds()) {
         let (target, description) = (authorization.target, "the sign-in is too old".to_owned());
         return Err(Refusal::Client { target, error: "login_required", description });
     }

@@ -13,6 +13,7 @@ use portcullis_server::site::Peer;
 use super::cors::origin;
 use super::error::OauthError;
 use super::form::Form;
+use crate::address::address_name;
 use crate::service::Workspace;
 
 /// The credentials that a client presents.
@@ -25,8 +26,8 @@ struct Presented {
 ///
 /// # Errors
 ///
-/// Unknown clients and wrong secrets get the same error. After 20 failures an address is blocked for this client, after 100 for
-/// all.
+/// Unknown clients and wrong secrets get the same error. After 20 failures an address is blocked for this client. After 100, its
+/// failures are answered with the time to wait.
 pub(super) async fn authenticate(
     workspace: &Workspace,
     headers: &HeaderMap,
@@ -35,14 +36,14 @@ pub(super) async fn authenticate(
 ) -> Result<Client, OauthError> {
     let Presented { id, secret } = presented(headers, form)?;
     // The digest has one length, whatever text was presented.
-    let (tried, from) = (SecretDigest::of(&id).to_hex(), format!("{:?}", peer.map(|peer| peer.0)));
+    let (tried, from) = (SecretDigest::of(&id).to_hex(), address_name(peer));
     workspace.may_try(&tried, &from).map_err(OauthError::too_many)?;
     // The digest is computed first, whether or not the client exists.
     let digest = SecretDigest::of(&secret);
     let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
     let client = client.filter(|client| client.kind == ClientKind::M2m && client.has_secret(&digest, Workspace::now()));
     let Some(client) = client else {
-        workspace.count_failure(&tried, &from);
+        workspace.count_failure(&tried, &from).map_err(OauthError::too_many)?;
         return Err(OauthError::invalid_client());
     };
     workspace.count(&format!("oauth {}", client.id))?;
@@ -61,12 +62,11 @@ pub(super) async fn application(
     form: &Form,
 ) -> Result<Client, OauthError> {
     let id = form.get("client_id").filter(|_| !has_secret(headers, form)).ok_or_else(OauthError::invalid_client)?;
-    let (tried, from) = (SecretDigest::of(id).to_hex(), format!("{:?}", peer.map(|peer| peer.0)));
-    workspace.may_try(&tried, &from).map_err(OauthError::too_many)?;
-    let id = id.to_owned();
+    let (id, from) = (id.to_owned(), address_name(peer));
     let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
     let Some(client) = client.filter(|client| client.kind == ClientKind::Spa) else {
-        workspace.count_failure(&tried, &from);
+        // No secret is guessed here, so failures for an id do not count against that id.
+        workspace.count_failure_of(&from).map_err(OauthError::too_many)?;
         return Err(OauthError::invalid_client());
     };
     let is_own = |origin: &str| {

@@ -15,7 +15,7 @@ use url::{Url, form_urlencoded};
 use super::authorize::is_from_another_site;
 use super::keys::published;
 use super::reply::with_query;
-use crate::authenticate::check_same_site;
+use crate::authenticate::{check_same_site, only_looks};
 use crate::console;
 use crate::endpoint::body_of;
 use crate::problem::Problem;
@@ -33,6 +33,9 @@ struct SignOut {
 /// Answers GET.
 pub(super) async fn get(State(workspace): State<Arc<Workspace>>, request: Request) -> Response {
     let (parts, _) = request.into_parts();
+    if only_looks(&parts.method, &parts.headers) {
+        return console::oauth::sign_in(&workspace, StatusCode::OK, "/");
+    }
     let shown = show(&workspace, &parts.headers, parts.uri.query().unwrap_or_default()).await;
     shown.unwrap_or_else(|problem| console::oauth::error(&workspace.base_path(), &problem))
 }

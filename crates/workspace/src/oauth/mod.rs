@@ -28,6 +28,7 @@ use axum::routing::{get, post};
 use crate::service::Workspace;
 
 pub(crate) use cors::cors;
+pub(crate) use request::asks_for_sign_in;
 
 /// Returns the endpoints of OAuth.
 pub(crate) fn router(workspace: Arc<Workspace>) -> Router {

@@ -13,12 +13,13 @@ use url::{Url, form_urlencoded};
 use super::redirect::{Registered, registered};
 use crate::problem::Problem;
 use crate::service::Workspace;
+use crate::sign_in::{BrowserUser, sign_in_for};
 
 /// The maximum length of a query, in bytes.
 pub(super) const MAX_QUERY: usize = 8_192;
 
-/// The parameter that a sign-in adds: the user must have signed in at this time or later. It replaces `prompt=login`.
-const SIGNED_IN_AFTER: &str = "signed_in_after";
+/// How long a sign-in for a request is recent enough for it, in seconds: the user may read the page of the consent.
+const FOR_REQUEST: i64 = 600;
 
 /// A valid request for an authorization.
 #[derive(Debug)]
@@ -32,7 +33,8 @@ pub(super) struct Authorization {
     pub(super) prompt: Prompt,
     /// The maximum age of the sign-in, in seconds.
     max_age: Option<i64>,
-    signed_in_after: Option<i64>,
+    /// The name of this request: see [`sign_in_for`].
+    name: String,
 }
 
 /// Where the answer goes.
@@ -108,7 +110,7 @@ impl Authorization {
             let message = format!("the request has more than {MAX_QUERY} bytes");
             return Err(Problem::invalid("request_too_long", message, "use a shorter `state`").into());
         }
-        let client = client(workspace, &parameters).await?;
+        let (client, is_owner_disabled) = client(workspace, &parameters).await?;
         let (redirect_uri, registered) = redirect_uri(&parameters, &client)?;
         let mut target = Target {
             redirect_uri,
@@ -124,6 +126,10 @@ impl Authorization {
             }
             target.mode = Mode::WebMessage;
         }
+        if is_owner_disabled {
+            let description = "the owner of the application is disabled".to_owned();
+            return Err(Refusal::Client { target, error: "unauthorized_client", description });
+        }
         match Self::checked(&parameters, &client) {
             Ok(checked) => Ok(Self {
                 client,
@@ -134,7 +140,7 @@ impl Authorization {
                 challenge: checked.challenge,
                 prompt: checked.prompt,
                 max_age: checked.max_age,
-                signed_in_after: parameters.get(SIGNED_IN_AFTER).and_then(|text| text.parse().ok()),
+                name: sign_in_for(query),
             }),
             Err((error, description)) => Err(Refusal::Client { target, error, description }),
         }
@@ -184,15 +190,21 @@ impl Authorization {
         Ok(Checked { scopes, challenge: challenge.to_owned(), prompt, max_age })
     }
 
-    /// Whether a sign-in at `since` is recent enough.
-    pub(super) fn accepts_sign_in(&self, since: i64, now: i64) -> bool {
-        let is_young = self.max_age.is_none_or(|age| now.saturating_sub(since) <= age);
-        match self.signed_in_after {
-            // After a sign-in that was asked for, `max_age=0` is met, too.
-            Some(after) => since >= after && (is_young || self.max_age == Some(0)) && !self.prompt.login,
-            None => is_young && self.max_age != Some(0) && !self.prompt.login,
+    /// Whether the sign-in of the user is recent enough. One that was made for this request is, whatever it asks for.
+    pub(super) fn accepts(&self, user: &BrowserUser, now: i64) -> bool {
+        let age = now.saturating_sub(user.since.seconds());
+        if user.signed_in_for.as_ref() == Some(&self.name) {
+            return age <= FOR_REQUEST;
         }
+        !self.prompt.login && self.max_age.is_none_or(|max| age <= max && max != 0)
     }
+}
+
+/// Whether the query of an authorization asks for a sign-in whose time matters: a session at an OpenID provider is not one.
+pub(crate) fn asks_for_sign_in(query: &str) -> bool {
+    let parameters = Parameters::read(query);
+    let has_login = |text| prompt(text).is_ok_and(|prompt| prompt.login);
+    parameters.get("max_age").is_some() || parameters.get("prompt").is_some_and(has_login)
 }
 
 /// The parameters other than the client and its redirect URI.
@@ -210,33 +222,19 @@ impl Target {
     }
 }
 
-/// Returns `query` for the time after a sign-in at `now` or later, so that the user is not asked to sign in forever.
-pub(super) fn after_sign_in(query: &str, now: i64) -> String {
-    let mut kept = form_urlencoded::Serializer::new(String::new());
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        match &*name {
-            SIGNED_IN_AFTER => {}
-            "prompt" => {
-                let prompts: Vec<_> =
-                    value.split(' ').filter(|it| !matches!(*it, "login" | "select_account")).collect();
-                kept.append_pair(&name, &prompts.join(" "));
-            }
-            _ => {
-                kept.append_pair(&name, &value);
-            }
-        }
-    }
-    kept.append_pair(SIGNED_IN_AFTER, &now.to_string());
-    kept.finish()
-}
-
-async fn client(workspace: &Arc<Workspace>, parameters: &Parameters) -> Result<Client, Refusal> {
+/// Returns the client, and whether its owner is disabled.
+async fn client(workspace: &Arc<Workspace>, parameters: &Parameters) -> Result<(Client, bool), Refusal> {
     let help = "the application sends the `client_id` of `portcullis credentials create spa`";
     let unknown = || Problem::invalid("client_unknown", "no single-page application has this `client_id`", help);
     let id = parameters.get("client_id").filter(|_| !parameters.is_repeated("client_id"));
     let Some(id) = id.map(ToOwned::to_owned) else { return Err(unknown().into()) };
-    let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
-    Ok(client.filter(|client| client.kind == ClientKind::Spa).ok_or_else(unknown)?)
+    let found = workspace.look(move |registry| {
+        let client = registry.client_for_login(&id)?.filter(|client| client.kind == ClientKind::Spa);
+        let Some(client) = client else { return Ok(None) };
+        let owner = registry.user(&client.owner)?;
+        Ok(Some((client, owner.is_some_and(|owner| owner.is_disabled))))
+    });
+    Ok(found.await?.ok_or_else(unknown)?)
 }
 
 fn redirect_uri(parameters: &Parameters, client: &Client) -> Result<(String, Registered), Refusal> {

@@ -28,6 +28,11 @@ pub(crate) fn own_page(text: &str) -> Option<String> {
     Some(url.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}")))
 }
 
+/// Returns the query of an authorization, if `page`, which is an own page, is one.
+pub(crate) fn authorization(page: &str) -> Option<&str> {
+    page.strip_prefix("/oauth/authorize?")
+}
+
 /// Returns the path at which a sign-in starts that comes back to `page`.
 pub(crate) fn start(page: &str) -> String {
     let query = form_urlencoded::Serializer::new(String::new()).append_pair("return_to", page).finish();
@@ -36,7 +41,15 @@ pub(crate) fn start(page: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::own_page;
+    use super::{authorization, own_page};
+
+    #[test]
+    fn an_authorization_is_a_page_with_a_query() {
+        assert_eq!(authorization("/oauth/authorize?client_id=a"), Some("client_id=a"));
+        for page in ["/oauth/authorize", "/oauth/authorized?a", "/x/oauth/authorize?a", "/trail?a", ""] {
+            assert_eq!(authorization(page), None, "{page}");
+        }
+    }
 
     #[test]
     fn only_pages_of_the_workspace_are_accepted() {
@@ -52,6 +65,7 @@ mod tests {
             ("/a/../trail", "/trail"),
             ("/loginx", "/loginx"),
             ("/%2f%2fevil.example", "/%2f%2fevil.example"),
+            ("/oauth/authorize", "/oauth/authorize"),
         ] {
             assert_eq!(own_page(text).as_deref(), Some(want), "{text}");
         }
@@ -73,6 +87,10 @@ mod tests {
             "https:evil.example",
             "javascript:alert(1)",
             "//user@evil.example",
+            "//evil.example/oauth/authorize?a",
+            "https://evil.example/oauth/authorize?a",
+            "/\\evil.example/oauth/authorize?a",
+            "/oauth/authorize?a\r\nSet-Cookie: b",
             "/login",
             "/login/start?return_to=/",
             "/x/../login?link=a",

@@ -10,11 +10,13 @@ use http::header::SET_COOKIE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
+use url::form_urlencoded;
 
 use crate::console;
 use crate::cookies::cookie;
 use crate::identity::Identity;
 use crate::service::Workspace;
+use crate::sign_in::own_page::{authorization, own_page};
 
 /// How long the way back is remembered, in seconds.
 const REMEMBERED: u32 = 600;
@@ -27,15 +29,23 @@ pub(crate) struct BrowserUser {
     pub(crate) identity: Identity,
     /// When the user signed in.
     pub(crate) since: Timestamp,
+    /// The authorization that the user signed in for, if any: see [`sign_in_for`].
+    pub(crate) signed_in_for: Option<String>,
+    /// Whether the OpenID provider is asked again, with the next page that the user opens.
+    pub(crate) is_due: bool,
     /// The secret of the session.
-    secret: String,
+    pub(crate) secret: String,
+}
+
+/// Returns a name of the authorization with this query, whatever its percent-encoding. The session keeps it: so an
+/// authorization that asks for a new sign-in recognizes that sign-in, and no parameter of a URL replaces it.
+pub(crate) fn sign_in_for(query: &str) -> String {
+    let pairs = form_urlencoded::parse(query.as_bytes());
+    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+    SecretDigest::of(&format!("authorization\n{query}")).to_hex()
 }
 
 impl BrowserUser {
-    pub(crate) fn new(identity: Identity, since: Timestamp, secret: String) -> Self {
-        Self { identity, since, secret }
-    }
-
     /// Returns a text that only a page for this session has: it proves that a form came from a page that asked for `what`.
     pub(crate) fn form_token(&self, what: &str) -> String {
         SecretDigest::of(&format!("form\n{}\n{what}", self.secret)).to_hex()
@@ -45,20 +55,23 @@ impl BrowserUser {
 impl Workspace {
     /// Answers with the page that signs users in, after which the browser opens `back`: a path of the workspace with its query.
     pub(crate) fn ask_to_sign_in(&self, back: &str) -> Response {
-        let base = self.base_path();
-        let is_short = back.len() <= MAX_BACK && is_own(&base, back);
-        let page = if is_short { back.get(base.len()..).unwrap_or("/") } else { "/" };
-        let mut response = console::oauth::sign_in(self, StatusCode::OK, page);
-        let value = if is_short { URL_SAFE_NO_PAD.encode(back) } else { String::new() };
+        let page = Some(back).filter(|back| back.len() <= MAX_BACK).and_then(|back| self.authorization(back));
+        let mut response = console::oauth::sign_in(self, StatusCode::OK, page.as_deref().unwrap_or("/"));
+        let value = page.map(|_| URL_SAFE_NO_PAD.encode(back)).unwrap_or_default();
         self.set_way_back(&mut response, &value, REMEMBERED);
         response
     }
 
-    /// Returns the path that the browser opens after a sign-in.
+    /// Returns the page that the browser opens after a sign-in, relative to the URL of the workspace.
     pub(crate) fn way_back(&self, headers: &HeaderMap) -> Option<String> {
         let value = cookie(headers, self.way_back_name())?;
-        let back = String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?;
-        is_own(&self.base_path(), &back).then_some(back)
+        self.authorization(&String::from_utf8(URL_SAFE_NO_PAD.decode(value).ok()?).ok()?)
+    }
+
+    /// Returns the page of an authorization at the path `back`, without the path of the workspace. A sign-in that starts
+    /// outside of the console ends nowhere else.
+    fn authorization(&self, back: &str) -> Option<String> {
+        own_page(back.strip_prefix(&*self.base_path())?).filter(|page| authorization(page).is_some())
     }
 
     /// Forgets the way back.
@@ -81,31 +94,15 @@ impl Workspace {
     }
 }
 
-/// Whether `back` is an authorization endpoint of a workspace at the path `base`: a sign-in ends nowhere else.
-fn is_own(base: &str, back: &str) -> bool {
-    let path = back.strip_prefix(base).and_then(|path| path.strip_prefix("/oauth/authorize?"));
-    path.is_some_and(|query| query.bytes().all(|byte| byte.is_ascii_graphic()))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::is_own;
+    use super::sign_in_for;
 
     #[test]
-    fn a_sign_in_ends_only_at_an_authorization() {
-        for (base, back, want, why) in [
-            ("", "/oauth/authorize?client_id=a", true, "an authorization"),
-            ("/p", "/p/oauth/authorize?client_id=a", true, "below a path"),
-            ("/p", "/oauth/authorize?client_id=a", false, "outside of the path"),
-            ("", "//evil.example/oauth/authorize?a", false, "another host"),
-            ("", "https://evil.example/oauth/authorize?a", false, "another site"),
-            ("", "/\\evil.example/oauth/authorize?a", false, "a backslash, which browsers take for a slash"),
-            ("", "/oauth/authorize", false, "no query"),
-            ("", "/oauth/authorize?a\r\nSet-Cookie: b", false, "another header"),
-            ("", "/logout?", false, "another page"),
-            ("", "", false, "nothing"),
-        ] {
-            assert_eq!(is_own(base, back), want, "{why}");
+    fn an_authorization_has_one_name_whatever_its_encoding() {
+        assert_eq!(sign_in_for("state=a+b&nonce=n"), sign_in_for("state=a%20b&nonce=%6e"));
+        for other in ["state=a+b", "nonce=n&state=a+b", "state=a+b&nonce=m", "state=a+b%26nonce=n", ""] {
+            assert_ne!(sign_in_for("state=a+b&nonce=n"), sign_in_for(other), "{other}");
         }
     }
 }

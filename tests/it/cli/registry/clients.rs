@@ -60,3 +60,20 @@ fn every_problem_of_a_new_token_is_reported() {
     assert_eq!(error.matches("error: ").count(), 5, "{error}");
     assert_eq!(error.matches("help: ").count(), 5, "{error}");
 }
+
+#[test]
+fn an_application_without_a_callback_is_shown_as_one_that_signs_nobody_in() {
+    let dir = Dir::with_registry();
+    let created = dir.ana("credentials create spa --title Atlas").stdout(0);
+    let id = created.split("client id").nth(1).unwrap().split_whitespace().next().unwrap();
+    assert!(created.contains("  callback       none: the application signs nobody in\n"), "{created}");
+    let help = format!("help: add one with `portcullis credentials update spa {id} --callback URL`\n");
+    assert!(created.ends_with(&help), "{created}");
+    let line = "\ncallback       none: the application signs nobody in\n";
+    assert!(dir.ana("credentials get spa Atlas").stdout(0).contains(line));
+    dir.ana(&format!("credentials update spa {id} --callback https://a.example/")).stdout(0);
+    let shown = dir.ana("credentials get spa Atlas").stdout(0);
+    assert!(!shown.contains(line) && shown.contains("\ncallback       https://a.example/\n"), "{shown}");
+    let created = dir.ana("credentials create spa --title Globe --callback https://a.example/").stdout(0);
+    assert!(!created.contains("callback"), "{created}");
+}

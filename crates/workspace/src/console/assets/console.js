@@ -110,6 +110,18 @@
     }
   });
 
+  // Texts in backticks are code, as the server shows them. Without its partner, a backtick is only a character.
+  const prose = (text) => {
+    const parts = text.split("`");
+    if (parts.length % 2 === 0) return [text];
+    return parts.map((part, at) => {
+      if (at % 2 === 0) return part;
+      const code = document.createElement("code");
+      code.textContent = part;
+      return code;
+    });
+  };
+
   const preview = (form) => {
     const save = all(form, "[data-save]");
     const status = form.querySelector("[data-status]");
@@ -126,7 +138,7 @@
         const text = answer.errors[slot.dataset.error] || "";
         // A field that the user has not reached yet has no error, but the form is not valid.
         const isShown = text !== "" && (touched.has(slot.dataset.error) || touched.has("*") || slot.dataset.error === "form");
-        slot.textContent = isShown ? text : "";
+        slot.replaceChildren(...(isShown ? prose(text) : []));
         slot.hidden = !isShown;
         all(form, `[aria-describedby~="${CSS.escape(slot.id)}"]`).forEach((field) => {
           if (!("rows" in field.dataset) && field.tagName !== "FIELDSET") field.toggleAttribute("aria-invalid", isShown);

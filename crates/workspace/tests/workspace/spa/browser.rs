@@ -101,6 +101,37 @@ fn a_consent_is_the_decision_of_the_user_on_a_page_of_the_workspace() {
 }
 
 #[test]
+fn a_consent_is_about_the_application_that_the_page_has_shown() {
+    let spa = Spa::start();
+    let edit = |edit: portcullis_registry::ClientEdit| {
+        let kind = portcullis_registry::record::ClientKind::Spa;
+        spa.server.registry(|registry| registry.update_client(&super::actor("bo"), kind, &spa.id, &edit).unwrap());
+    };
+    let none = portcullis_registry::ClientEdit::default;
+    for (change, why) in [
+        (portcullis_registry::ClientEdit { apis: Some(vec!["sql".into(), "maps".into()]), ..none() }, "other APIs"),
+        (portcullis_registry::ClientEdit { title: Some("Your bank".into()), ..none() }, "another title"),
+        (
+            portcullis_registry::ClientEdit {
+                add: portcullis_registry::record::Urls {
+                    web_origins: vec!["https://evil.example".into()],
+                    ..portcullis_registry::record::Urls::default()
+                },
+                ..none()
+            },
+            "another origin",
+        ),
+    ] {
+        let page = spa.authorize(&[]).expect(200);
+        edit(change);
+        let refused = spa.submit(&page, ("decision", "allow")).expect(403);
+        assert!(refused.body.contains("the application has changed since"), "{why}: {refused:?}");
+    }
+    let page = spa.authorize(&[]).expect(200);
+    spa.submit(&page, ("decision", "allow")).expect(303);
+}
+
+#[test]
 fn a_consent_to_a_varying_port_is_not_remembered() {
     let spa = Spa::start();
     for (uri, policy) in [

@@ -7,6 +7,7 @@ mod exchange;
 mod identity;
 mod origins;
 mod owners;
+mod recent;
 mod refresh;
 
 use portcullis_registry::record::{ClientKind, Urls};

@@ -1,6 +1,9 @@
 //! Cross-origin calls by scripts.
 
-use super::{ORIGIN, Spa};
+use portcullis_registry::ClientEdit;
+use portcullis_registry::record::{ClientKind, Urls};
+
+use super::{ORIGIN, Spa, actor};
 
 const OTHER: &str = "https://evil.example";
 
@@ -81,4 +84,29 @@ fn a_page_exchanges_only_codes_of_its_own_client() {
     ] {
         assert_eq!(send(origin).expect(400).text("error"), "invalid_request", "{why}");
     }
+}
+
+#[test]
+fn changes_of_applications_change_what_pages_may_call_at_once() {
+    let spa = Spa::start();
+    let allowed = |origin: &str| {
+        let reply = spa.server.send("GET", "/.well-known/jwks.json", &[("origin", origin)], "");
+        reply.header("access-control-allow-origin").is_some()
+    };
+    let urls = |origin: &str| Urls { web_origins: vec![origin.to_owned()], ..Urls::default() };
+    let (new, newer) = ("https://new.example.com", "https://newer.example.com");
+    assert!(allowed(ORIGIN) && !allowed(new));
+    let bo = actor("bo");
+    let id = spa
+        .server
+        .registry(|registry| registry.create_client(&bo, ClientKind::Spa, "New", &urls(new)).unwrap().client.id);
+    assert!(allowed(new) && allowed(ORIGIN));
+    let edit = ClientEdit { remove: urls(new), add: urls(newer), ..ClientEdit::default() };
+    spa.server.registry(|registry| registry.update_client(&bo, ClientKind::Spa, &id, &edit).unwrap());
+    assert!(!allowed(new) && allowed(newer));
+    // Changes of other records are no change of origins.
+    spa.server.machine("ana", None);
+    assert!(allowed(newer));
+    spa.server.registry(|registry| registry.delete_client(&bo, ClientKind::Spa, &id).unwrap());
+    assert!(!allowed(newer) && allowed(ORIGIN));
 }

@@ -3,7 +3,7 @@
 use portcullis_registry::UserEdit;
 use portcullis_registry::record::Role;
 
-use super::{Spa, actor};
+use super::{Spa, actor, answer};
 
 fn set(spa: &Spa, name: &str, is_disabled: bool) {
     let edit = UserEdit { role: Some(Role::Developer), is_disabled: Some(is_disabled), ..UserEdit::default() };
@@ -14,9 +14,15 @@ fn set(spa: &Spa, name: &str, is_disabled: bool) {
 fn an_application_of_a_disabled_owner_gets_nothing() {
     let spa = Spa::start();
     let (tokens, code) = (spa.tokens(), spa.code(&[]));
+    let shown = spa.authorize(&[("prompt", "consent")]).expect(200);
     set(&spa, "bo", true);
     assert_ne!(spa.exchange(&code).status, 200);
+    let page = spa.authorize(&[("state", "disabled")]).expect(303);
+    assert!(answer(&page).contains(&("error".into(), "unauthorized_client".into())), "{page:?}");
     assert_ne!(spa.refresh(&tokens.text("refresh_token")).status, 200);
+    // A page that was open before decides nothing, and neither does a request that was read before.
+    let asked = spa.submit(&shown, ("decision", "allow")).expect(303);
+    assert!(answer(&asked).contains(&("error".into(), "unauthorized_client".into())), "{asked:?}");
     set(&spa, "bo", false);
     spa.refresh(&tokens.text("refresh_token")).expect(200);
 }
@@ -39,4 +45,37 @@ fn a_user_with_clients_is_not_removed() {
         registry.remove_user(&root, "eve").unwrap();
     });
     assert_ne!(spa.server.form("/oauth/token", &form).status, 200);
+}
+
+#[test]
+fn clients_of_a_user_whom_an_earlier_version_removed_stop_with_the_next_start() {
+    let spa = Spa::start();
+    let root = actor("root").for_all_users();
+    // Earlier versions removed users who had clients.
+    spa.server.registry(|registry| {
+        for user in ["eve", "gus"] {
+            registry.set_role(&root, user, Role::Auditor).unwrap();
+            registry.remove_user(&root, user).unwrap();
+        }
+        registry.set_role(&root, "gus", Role::Developer).unwrap();
+    });
+    let names = ["eve", "gus", "never-recorded"];
+    let forms = names.map(|user| {
+        let machine = spa.server.machine(user, None);
+        format!("grant_type=client_credentials&client_id={}&client_secret={}", machine.id, machine.secret)
+    });
+    let workspace = portcullis_workspace::Workspace::open(portcullis_workspace::Options {
+        location: spa.server.location(),
+        url: "http://localhost".into(),
+        access_lifetime: 3600,
+        rate: 1,
+        keep_expired: 0,
+        catalog: portcullis_workspace::Catalog::default(),
+        sign_in: portcullis_workspace::SignInOptions::default(),
+    });
+    drop(workspace.unwrap());
+    let statuses = forms.each_ref().map(|form| spa.server.form("/oauth/token", form).status);
+    assert_eq!(statuses, [400, 200, 200], "removed, added again, and never recorded");
+    let user = spa.server.registry(|registry| registry.user("eve").unwrap().unwrap());
+    assert!(user.is_disabled && !user.is_invited);
 }
