@@ -2,6 +2,8 @@
 
 #[cfg(unix)]
 mod additions;
+#[cfg(unix)]
+mod durability;
 mod files;
 pub(crate) mod machine;
 mod migrations;

@@ -9,6 +9,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::files::Files;
 use super::{SqliteRecords, check_committed, failed};
+use crate::changes::LastChange;
 use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
@@ -484,16 +485,17 @@ impl Records for SqliteRecords<'_> {
         self.page_of_trail(query)
     }
 
-    fn last_entry(&mut self) -> Result<u64> {
-        let rows: Vec<(i64,)> = self.all(sqlx::query_as("SELECT coalesce(max(number), 0) FROM trail"))?;
-        Ok(rows.first().map_or(0, |(number,)| number.unsigned_abs()))
+    fn last_change(&mut self) -> Result<LastChange> {
+        let last = "SELECT number, kind, id FROM trail ORDER BY number DESC LIMIT 1";
+        let rows: Vec<(i64, String, String)> = self.all(sqlx::query_as(last))?;
+        Ok(rows.into_iter().next().map(LastChange::of).unwrap_or_default())
     }
 
-    fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>> {
-        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > ?1 ORDER BY number LIMIT ?2");
+    fn entries_from(&mut self, first: u64, max: usize) -> Result<Vec<LastChange>> {
+        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number >= ?1 ORDER BY number LIMIT ?2");
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, String, String)> = self.all(query.bind(signed(last)).bind(max))?;
-        Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
+        let rows: Vec<(i64, String, String)> = self.all(query.bind(signed(first)).bind(max))?;
+        Ok(rows.into_iter().map(LastChange::of).collect())
     }
 
     fn append(&mut self, entries: &[NewEntry]) -> Result<()> {
