@@ -2,6 +2,7 @@
 
 #[cfg(unix)]
 mod additions;
+mod bulk;
 #[cfg(unix)]
 mod durability;
 mod files;
