@@ -5,11 +5,23 @@ use super::definition::{Draft, write};
 use super::error::Result;
 use super::storage::TokenFilter;
 
+/// The last change of a registry: its entry in the trail. Numbers alone do not identify entries: a registry that was restored
+/// from a copy continues with numbers that other changes had before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct LastChange {
+    /// The number of the entry; 0 before the first.
+    pub number: u64,
+    /// The kind of the changed record.
+    kind: String,
+    /// The id of the changed record.
+    id: String,
+}
+
 /// Tokens that changed since a given trail entry, in their current form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// The number of the last trail entry read: the start of the next call.
-    pub last: u64,
+    /// The last trail entry read: the start of the next call.
+    pub last: LastChange,
     /// The ids of deleted tokens. A token that was created and deleted since is listed, too.
     pub gone: Vec<String>,
     /// Every other changed token, each as a policy document of its own, without connections and APIs.
@@ -17,40 +29,53 @@ pub struct Changes {
 }
 
 impl Registry {
-    /// Returns the number of the last trail entry; 0 before the first. Cheap.
+    /// Returns the last trail entry. Cheap.
     ///
     /// # Errors
     ///
     /// If the database fails.
-    pub fn last_change(&mut self) -> Result<u64> {
-        self.storage.read()?.last_entry()
+    pub fn last_change(&mut self) -> Result<LastChange> {
+        self.storage.read()?.last_change()
     }
 
-    /// Returns the tokens that changed after trail entry `last`. `None` means more than `max` entries, or a change of a
-    /// connection or API. Cost is linear in the returned changes, whatever the number of unchanged tokens.
+    /// Returns the tokens that changed after trail entry `last`. `None` means more than `max` entries, a change of a connection
+    /// or API, or a trail without the entry `last`. Cost is linear in the returned changes, whatever the number of unchanged
+    /// tokens.
     ///
     /// # Errors
     ///
     /// If the database fails.
-    pub fn changes_since(&mut self, last: u64, max: usize) -> Result<Option<Changes>> {
+    pub fn changes_since(&mut self, last: &LastChange, max: usize) -> Result<Option<Changes>> {
         let mut records = self.storage.read()?;
-        let entries = records.entries_after(last, max + 1)?;
+        let mut entries = records.entries_from(last.number, max.saturating_add(2))?;
+        if last.number > 0 {
+            if entries.first() != Some(last) {
+                return Ok(None);
+            }
+            entries.remove(0);
+        }
         let is_of_tokens = |kind: &str| !matches!(kind, "connection" | "api");
-        if entries.len() > max || !entries.iter().all(|(_, kind, _)| is_of_tokens(kind)) {
+        if entries.len() > max || !entries.iter().all(|entry| is_of_tokens(&entry.kind)) {
             return Ok(None);
         }
-        let mut changes = Changes { last, gone: Vec::new(), tokens: Vec::new() };
+        let mut changes = Changes { last: last.clone(), gone: Vec::new(), tokens: Vec::new() };
         let mut read = std::collections::BTreeSet::new();
-        for (number, kind, id) in entries {
-            changes.last = number;
-            if kind != "token" || !read.insert(id.clone()) {
-                continue;
+        for entry in entries {
+            if entry.kind == "token" && read.insert(entry.id.clone()) {
+                match records.tokens(TokenFilter::Id(&entry.id))?.first() {
+                    None => changes.gone.push(entry.id.clone()),
+                    Some(token) => changes.tokens.push(write(&[], &[], &[Draft::from(token)])?),
+                }
             }
-            match records.tokens(TokenFilter::Id(&id))?.first() {
-                None => changes.gone.push(id),
-                Some(token) => changes.tokens.push(write(&[], &[], &[Draft::from(token)])?),
-            }
+            changes.last = entry;
         }
         Ok(Some(changes))
+    }
+}
+
+impl LastChange {
+    /// Returns the entry that a row of the trail holds: its number, and kind and id of the record.
+    pub(super) fn of((number, kind, id): (i64, String, String)) -> Self {
+        Self { number: number.unsigned_abs(), kind, id }
     }
 }

@@ -72,7 +72,7 @@ use serde::Serialize;
 
 pub use access::{Access, Issued, NewAccess};
 pub use authorizations::{Granted, Lifetimes, NewCode, NotGranted, PresentedCode, PresentedRefresh, Successors};
-pub use changes::Changes;
+pub use changes::{Changes, LastChange};
 pub use clients::{ClientAccess, ClientEdit, CreatedClient};
 pub use connections::{ConnectionEdit, Reread, UpdatedConnection};
 pub use consents::{Asking, Consent};
@@ -251,6 +251,12 @@ impl Registry {
     /// If the database fails.
     pub fn revision(&mut self) -> Result<u64> {
         self.storage.read()?.revision()
+    }
+
+    /// Returns the revision and the last change, of one state.
+    fn version(&mut self) -> Result<(u64, LastChange)> {
+        let mut records = self.storage.read()?;
+        Ok((records.revision()?, records.last_change()?))
     }
 
     /// Returns a number that differs after another process has committed a change. It has no other meaning. Cheaper than

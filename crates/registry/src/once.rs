@@ -31,16 +31,6 @@ pub enum Answered<T> {
 const DIGEST: usize = 32;
 
 impl Registry {
-    /// Returns the answer that was remembered for `once`, if any.
-    ///
-    /// # Errors
-    ///
-    /// If the key was used with another request.
-    pub fn answered(&mut self, actor: &Actor, once: &Once) -> Result<Option<Vec<u8>>> {
-        let ticket = self.storage.read()?.ticket(TicketKind::Answer, &once.key)?;
-        ticket.filter(|ticket| actor.now < ticket.expires).map(|ticket| answer(&ticket, once)).transpose()
-    }
-
     /// Makes a change by `work`, and remembers its answer, which `seal` returns, in one transaction. If the change was made
     /// before, returns the remembered answer. The answer must not contain a secret in plain text.
     ///
@@ -58,7 +48,10 @@ impl Registry {
         if let Some(ticket) = change.records.ticket(TicketKind::Answer, &once.key)?
             && actor.now < ticket.expires
         {
-            return answer(&ticket, once).map(Answered::Before);
+            let answer = answer(&ticket, once)?;
+            // Whoever made the change may still wait until it is durable: no answer is repeated before.
+            change.records.commit()?;
+            return Ok(Answered::Before(answer));
         }
         let made = work(&mut change)?;
         change.put_ticket(&remembered(actor, once, &seal(&made)?))?;

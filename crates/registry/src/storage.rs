@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::changes::LastChange;
 use super::error::Result;
 use super::page::{TokenPosition, TokenQuery, TrailQuery};
 use super::record::{
@@ -240,10 +241,10 @@ pub(super) trait Records: Declared {
     fn trail(&mut self) -> Result<Vec<TrailEntry>>;
     /// Returns the entries before the position of `query` that match it, newest first, at most `query.limit`.
     fn trail_page(&mut self, query: &TrailQuery<'_>) -> Result<Vec<TrailEntry>>;
-    /// Returns the number of the last entry; 0 if there is none.
-    fn last_entry(&mut self) -> Result<u64>;
-    /// Returns number, kind and id of the entries after number `last`, oldest first, at most `max`.
-    fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>>;
+    /// Returns the last entry.
+    fn last_change(&mut self) -> Result<LastChange>;
+    /// Returns the entries from number `first`, oldest first, at most `max`.
+    fn entries_from(&mut self, first: u64, max: usize) -> Result<Vec<LastChange>>;
     /// Appends `entries`; the database assigns their numbers.
     fn append(&mut self, entries: &[NewEntry]) -> Result<()>;
 

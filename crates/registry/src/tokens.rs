@@ -470,9 +470,7 @@ impl Change<'_> {
         // In the order of the primary key: the database appends to its pages instead of searching and splitting them.
         let mut sorted: Vec<_> = tokens.iter().collect();
         sorted.sort_unstable_by(|a, b| a.id.cmp(&b.id));
-        for tokens in sorted.chunks(AT_ONCE) {
-            self.records.add_tokens(tokens)?;
-        }
+        self.records.add_tokens(&sorted)?;
         for tokens in tokens.chunks(AT_ONCE) {
             let entries = tokens.iter().map(|token| self.entry(action, &subject(token), None, Some(token)));
             let entries = entries.collect::<Result<Vec<_>>>()?;

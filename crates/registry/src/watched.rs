@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::{Changes, Location, Registry, Result};
+use crate::{Changes, LastChange, Location, Registry, Result};
 
 /// A registry that other processes change.
 ///
@@ -22,6 +22,7 @@ pub struct RegistryVersion {
     /// Device and inode of the file; `None` for PostgreSQL.
     file: Option<(u64, u64)>,
     revision: u64,
+    newest: LastChange,
 }
 
 #[derive(Debug)]
@@ -30,12 +31,14 @@ struct Open {
     file: Option<(u64, u64)>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct ReadState {
     data_version: u64,
     revision: u64,
-    /// The number of the last trail entry that was read.
-    last: u64,
+    /// The last trail entry at the last check.
+    newest: LastChange,
+    /// The last trail entry whose change was read.
+    last: LastChange,
 }
 
 impl WatchedRegistry {
@@ -58,7 +61,7 @@ impl WatchedRegistry {
             let was_there = self.last_read.take().is_some();
             return was_there || self.location.path().is_none_or(Path::exists);
         }
-        let (Some(open), Some(last_read)) = (&mut self.open, self.last_read) else { return true };
+        let (Some(open), Some(last_read)) = (&mut self.open, &mut self.last_read) else { return true };
         let Ok(data_version) = open.registry.data_version() else {
             // A connection that was lost stays lost: the next read makes another one.
             if self.location.path().is_none() {
@@ -69,11 +72,12 @@ impl WatchedRegistry {
         if data_version == last_read.data_version {
             return false;
         }
-        match open.registry.revision() {
-            Ok(revision) => {
+        match open.registry.version() {
+            Ok((revision, newest)) => {
+                let is_changed = revision != last_read.revision || newest != last_read.newest;
                 // The trail position advances when the changes are read.
-                self.last_read = Some(ReadState { data_version, revision, ..last_read });
-                revision != last_read.revision
+                (last_read.data_version, last_read.revision, last_read.newest) = (data_version, revision, newest);
+                is_changed
             }
             Err(_) => true,
         }
@@ -82,8 +86,8 @@ impl WatchedRegistry {
     /// Returns the changes since the last check; `None` if the whole registry must be read, also for more than `max`.
     pub fn changes(&mut self, max: usize) -> Option<Changes> {
         let (open, last_read) = (self.open.as_mut()?, self.last_read.as_mut()?);
-        let changes = open.registry.changes_since(last_read.last, max).ok()??;
-        last_read.last = changes.last;
+        let changes = open.registry.changes_since(&last_read.last, max).ok()??;
+        last_read.last.clone_from(&changes.last);
         Some(changes)
     }
 
@@ -106,8 +110,8 @@ impl WatchedRegistry {
 
     /// Returns the version that was last read, or that the last check found; `None` before, and after an error.
     pub fn version(&self) -> Option<RegistryVersion> {
-        let (open, last_read) = (self.open.as_ref()?, self.last_read?);
-        Some(RegistryVersion { file: open.file, revision: last_read.revision })
+        let (open, last_read) = (self.open.as_ref()?, self.last_read.as_ref()?);
+        Some(RegistryVersion { file: open.file, revision: last_read.revision, newest: last_read.newest.clone() })
     }
 
     /// Continues after `known`, which another watcher has read. Returns whether the registry is still that version: then it
@@ -126,8 +130,8 @@ impl WatchedRegistry {
     fn state(&mut self) -> Result<ReadState> {
         let registry = &mut self.opened()?.registry;
         let data_version = registry.data_version()?;
-        let revision = registry.revision()?;
-        Ok(ReadState { data_version, revision, last: registry.last_change()? })
+        let (revision, newest) = registry.version()?;
+        Ok(ReadState { data_version, revision, last: newest.clone(), newest })
     }
 
     fn opened(&mut self) -> Result<&mut Open> {

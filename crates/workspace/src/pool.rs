@@ -11,8 +11,8 @@ use tokio::sync::Semaphore;
 /// The number of registries for reads.
 const READERS: usize = 4;
 
-/// The number of registries for changes in PostgreSQL.
-const WRITERS: usize = 8;
+/// The number of registries for changes in PostgreSQL. Most of them wait for the disk, together.
+const WRITERS: usize = 16;
 
 /// Registries of one location.
 #[derive(Debug)]

@@ -2,6 +2,9 @@
 
 #[cfg(unix)]
 mod additions;
+mod bulk;
+#[cfg(unix)]
+mod durability;
 mod files;
 pub(crate) mod machine;
 mod migrations;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use portcullis_registry::record::Usage;
-use portcullis_registry::{Actor, Location, NewToken, Registry, RegistryError, TokenEdit};
+use portcullis_registry::{Actor, LastChange, Location, NewToken, Registry, RegistryError, TokenEdit};
 
 use crate::postgres::{Cluster, Database, PASSWORD, USER};
 
@@ -95,14 +95,14 @@ fn concurrent_writers_make_revisions_without_gaps_that_a_reader_sees_in_order() 
             })
             .collect();
         let reader = scope.spawn(|| {
-            let (mut last, mut tokens) = (0, 0);
+            let (mut last, mut tokens) = (LastChange::default(), 0);
             loop {
                 // In this order: what was committed before the end is read after it.
                 let is_last = is_done.load(Ordering::SeqCst);
-                let changes = follower.changes_since(last, 1_000).unwrap().unwrap();
-                assert!(changes.last >= last && changes.gone.is_empty());
+                let changes = follower.changes_since(&last, 1_000).unwrap().unwrap();
+                assert!(changes.last.number >= last.number && changes.gone.is_empty());
                 tokens += changes.tokens.len();
-                assert_eq!(u64::try_from(tokens).unwrap(), changes.last, "an entry was skipped");
+                assert_eq!(u64::try_from(tokens).unwrap(), changes.last.number, "an entry was skipped");
                 last = changes.last;
                 if is_last {
                     return tokens;
@@ -138,11 +138,11 @@ fn uncommitted_change_of_another_program_delays_later_ones_and_is_not_skipped() 
         let fast = scope.spawn(|| open(&database).create_token(&ana(), &new()).unwrap().token.id);
         std::thread::sleep(Duration::from_millis(200));
         assert!(!fast.is_finished(), "the second writer did not wait for the first");
-        assert_eq!(follower.changes_since(0, 10).unwrap().unwrap().last, 0);
+        assert_eq!(follower.changes_since(&LastChange::default(), 10).unwrap().unwrap().last, LastChange::default());
         raw.run("COMMIT").unwrap();
         let id = fast.join().unwrap();
-        let changes = follower.changes_since(0, 10).unwrap().unwrap();
-        assert_eq!((changes.last, changes.gone), (2, vec!["slow".to_owned()]));
+        let changes = follower.changes_since(&LastChange::default(), 10).unwrap().unwrap();
+        assert_eq!((changes.last.number, changes.gone), (2, vec!["slow".to_owned()]));
         assert!(changes.tokens.len() == 1 && changes.tokens[0].contains(&id));
     });
 }

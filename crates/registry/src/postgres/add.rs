@@ -1,4 +1,7 @@
-//! Tokens that are added in one round trip.
+//! Tokens that are added with one statement.
+//!
+//! The statement commits without waiting for the disk, so the lock of the revision is free again while the change is made
+//! durable. Then a second statement waits for the disk, together with those of other clients. No change is reported before.
 
 use std::sync::Arc;
 
@@ -18,8 +21,23 @@ const DECLARATIONS: &str = "SELECT declarations, \
     (SELECT coalesce(json_agg(json_build_array(name, accepts) ORDER BY name), '[]')::text FROM portcullis.apis) \
     FROM portcullis.registry";
 
-const ADD: &str = "SELECT portcullis.add_token($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, \
-                   $18, $19, $20, $21)";
+/// Adds a token. The setting depends on the result, so it is made last: the function itself turns the wait for the disk on.
+const ADD: &str = "WITH added AS (SELECT portcullis.add_token($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, \
+                   $16, $17, $18, $19, $20, $21) AS revision) \
+                   SELECT revision, set_config('synchronous_commit', 'off', revision IS NOT NULL) FROM added";
+
+/// Waits until every change that was committed before is durable: the server writes its log in order. The message makes the
+/// server write something, and every user may write it.
+const MAKE_DURABLE: &str = "SELECT pg_logical_emit_message(true, 'portcullis', ''::text), \
+                            CASE WHEN current_setting('synchronous_commit') = 'off' \
+                            THEN set_config('synchronous_commit', 'on', true) END";
+
+/// As [`MAKE_DURABLE`], where an administrator has revoked the right to write messages. It changes nothing, but waits for
+/// writers.
+const MAKE_DURABLE_WITH_LOCK: &str = "WITH setting AS (SELECT set_config('synchronous_commit', 'on', true) \
+                                      WHERE current_setting('synchronous_commit') = 'off') \
+                                      UPDATE portcullis.registry SET schema = schema \
+                                      WHERE (SELECT count(*) FROM setting) >= 0";
 
 /// The error of the function for a token that it does not add.
 const NOT_ADDED: &str = "PC001";
@@ -72,7 +90,7 @@ impl PostgresStorage {
             .persistent(!self.target.is_pooled);
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let added = self.runtime.block_on(async { within(LONG, query.fetch_one(connection)).await });
-        let Err(error) = added else { return Ok(true) };
+        let Err(error) = added else { return self.make_durable().map(|()| true) };
         if error.as_database_error().is_none() || is_fatal(&error) {
             self.is_broken.set(true);
             return Err(unconfirmed(&self.target.name));
@@ -82,6 +100,25 @@ impl PostgresStorage {
             NOT_ADDED | "23505" | "23503" | "40P01" => Ok(false),
             _ => Err(failed(error)),
         }
+    }
+
+    /// Waits until everything that was committed is durable.
+    ///
+    /// # Errors
+    ///
+    /// If the server does not confirm it: a crash may undo a change that was committed.
+    fn make_durable(&mut self) -> Result<()> {
+        let connection = self.connection.as_mut().ok_or_else(closed)?;
+        for statement in [MAKE_DURABLE, MAKE_DURABLE_WITH_LOCK] {
+            let done = sqlx::query(statement).persistent(!self.target.is_pooled).execute(&mut *connection);
+            match self.runtime.block_on(async { within(LONG, done).await }) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.as_database_error().is_some() && !is_fatal(&error) => {}
+                Err(_) => break,
+            }
+        }
+        self.is_broken.set(true);
+        Err(unconfirmed(&self.target.name))
     }
 }
 

@@ -12,7 +12,7 @@ use super::connect::{Target, within};
 /// The channel on which the database announces revisions.
 const CHANNEL: &str = "portcullis";
 
-/// How often the revision is read, whatever notifications say.
+/// How often the version is read, whatever notifications say.
 const POLL: Duration = Duration::from_secs(2);
 
 /// The longest pause between two attempts to listen.
@@ -55,8 +55,8 @@ impl Follower {
         Self { listener: None, listen_at: Instant::now(), pause: POLL, polled: None }
     }
 
-    /// Returns the revision as far as it is known, and reads it by `read` if a commit was announced or a poll is due.
-    pub(super) fn revision<E>(
+    /// Returns the version as far as it is known, and reads it by `read` if a commit was announced or a poll is due.
+    pub(super) fn version<E>(
         &mut self,
         runtime: &Runtime,
         target: &Target,
@@ -75,16 +75,16 @@ impl Follower {
             // Commits before this were not announced here: poll first.
             heard = Heard::End;
         }
-        if let Some((at, revision)) = self.polled
+        if let Some((at, version)) = self.polled
             && heard == Heard::Nothing
             && at.elapsed() < POLL
         {
-            return Ok(revision);
+            return Ok(version);
         }
-        let before = self.polled.map(|(_, revision)| revision);
-        let revision = read()?;
-        self.polled = Some((Instant::now(), revision));
-        if heard == Heard::Nothing && before.is_some_and(|before| before != revision) {
+        let before = self.polled.map(|(_, version)| version);
+        let version = read()?;
+        self.polled = Some((Instant::now(), version));
+        if heard == Heard::Nothing && before.is_some_and(|before| before != version) {
             // The connection may be deaf. Otherwise the notification is on its way.
             match self.listen(runtime) {
                 Heard::Commit => {}
@@ -93,7 +93,7 @@ impl Follower {
         } else if heard == Heard::Commit {
             self.pause = POLL;
         }
-        Ok(revision)
+        Ok(version)
     }
 
     fn listen(&mut self, runtime: &Runtime) -> Heard {

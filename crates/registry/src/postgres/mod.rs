@@ -11,6 +11,7 @@ mod tickets;
 
 use std::cell::Cell;
 use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +35,11 @@ const LONG: Duration = Duration::from_secs(90);
 
 /// How long to wait for an answer that changes nothing: a rollback, or the end of a connection.
 const FAREWELL: Duration = Duration::from_millis(500);
+
+/// Returns what differs after each change: the revision, and the record of the last change. After a crash of the database, a
+/// revision that was committed, but never confirmed to its writer, may be given to another change.
+const VERSION: &str =
+    "SELECT revision, (SELECT id FROM portcullis.trail ORDER BY number DESC LIMIT 1) FROM portcullis.registry";
 
 /// Starts a transaction that sees one revision.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path TO portcullis";
@@ -165,10 +171,12 @@ impl Storage for PostgresStorage {
         }
         let connection = self.connection.as_mut().ok_or_else(closed)?;
         let (runtime, is_broken, prepares) = (&self.runtime, &self.is_broken, !self.target.is_pooled);
-        self.follower.revision(runtime, &self.target, || {
-            let revision = sqlx::query_scalar("SELECT revision FROM portcullis.registry").persistent(prepares);
-            let revision: i64 = wait(runtime, is_broken, SHORT, revision.fetch_one(&mut *connection))?;
-            Ok(revision.unsigned_abs())
+        self.follower.version(runtime, &self.target, || {
+            let version = sqlx::query_as(VERSION).persistent(prepares);
+            let version: (i64, Option<String>) = wait(runtime, is_broken, SHORT, version.fetch_one(&mut *connection))?;
+            let mut hasher = DefaultHasher::new();
+            version.hash(&mut hasher);
+            Ok(hasher.finish())
         })
     }
 

@@ -8,6 +8,7 @@ use sqlx::{FromRow, Postgres};
 
 use super::connect::within;
 use super::{LONG, PostgresRecords, SHORT, closed, failed, is_fatal, sought, unconfirmed, wait};
+use crate::changes::LastChange;
 use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
@@ -305,7 +306,9 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()> {
-        self.insert(tokens, insert_tokens!(""))
+        /// Bounds the size of a statement.
+        const AT_ONCE: usize = 1_000;
+        tokens.chunks(AT_ONCE).try_for_each(|tokens| self.insert(tokens, insert_tokens!("")))
     }
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
@@ -441,16 +444,17 @@ impl Records for PostgresRecords<'_> {
         self.page_of_trail(query)
     }
 
-    fn last_entry(&mut self) -> Result<u64> {
-        let rows: Vec<(i64,)> = self.few(sqlx::query_as("SELECT coalesce(max(number), 0) FROM trail"))?;
-        Ok(rows.first().map_or(0, |(number,)| number.unsigned_abs()))
+    fn last_change(&mut self) -> Result<LastChange> {
+        let last = "SELECT number, kind, id FROM trail ORDER BY number DESC LIMIT 1";
+        let rows: Vec<(i64, String, String)> = self.few(sqlx::query_as(last))?;
+        Ok(rows.into_iter().next().map(LastChange::of).unwrap_or_default())
     }
 
-    fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>> {
-        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > $1 ORDER BY number LIMIT $2");
+    fn entries_from(&mut self, first: u64, max: usize) -> Result<Vec<LastChange>> {
+        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number >= $1 ORDER BY number LIMIT $2");
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, String, String)> = self.few(query.bind(signed(last)).bind(max))?;
-        Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
+        let rows: Vec<(i64, String, String)> = self.few(query.bind(signed(first)).bind(max))?;
+        Ok(rows.into_iter().map(LastChange::of).collect())
     }
 
     fn append(&mut self, entries: &[NewEntry]) -> Result<()> {

@@ -1,6 +1,8 @@
 //! The registry in a SQLite file.
 
 mod access;
+mod bulk;
+mod documents;
 mod files;
 mod pages;
 mod rows;

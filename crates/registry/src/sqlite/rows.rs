@@ -9,6 +9,7 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::files::Files;
 use super::{SqliteRecords, check_committed, failed};
+use crate::changes::LastChange;
 use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
@@ -46,8 +47,9 @@ impl SqliteRecords<'_> {
         columns: usize,
         mut bind: impl FnMut(Separated<'_, Sqlite, &'static str>, &T),
     ) -> Result<()> {
-        /// Below SQLite's limit of 32,766 parameters.
-        const MAX_PARAMETERS: usize = 10_000;
+        /// Below SQLite's limit of 32,766 parameters. SQLite keeps a copy of every page that one statement changes: more rows
+        /// change more pages, and fewer rows need more statements.
+        const MAX_PARAMETERS: usize = 1_000;
         for values in values.chunks(MAX_PARAMETERS / columns) {
             let mut query = QueryBuilder::new(insert);
             query.push_values(values, &mut bind);
@@ -118,6 +120,34 @@ impl SqliteRecords<'_> {
         };
         let query = sqlx::query_as(query).bind(kind.map(ClientKind::as_str)).bind(id.map(ToOwned::to_owned));
         self.all::<ClientRow>(query)?.into_iter().map(columns::client).collect()
+    }
+
+    /// Inserts `tokens`, none of which exists, with their grants and searched texts.
+    fn insert_tokens(&mut self, tokens: &[&Token]) -> Result<()> {
+        self.insert(
+            "INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at) ",
+            tokens,
+            8,
+            |mut row, token| {
+                let instant = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
+                row.push_bind(token.id.clone()).push_bind(token.owner.clone()).push_bind(token.name.clone());
+                row.push_bind(token.digest.as_bytes().to_vec()).push_bind(to_json(&token.allowed_apis).ok());
+                row.push_bind(to_json(&token.referers).ok()).push_bind(instant(token.expiration_date));
+                row.push_bind(instant(token.created_at));
+            },
+        )?;
+        let grants =
+            tokens.iter().flat_map(|token| (0_i64..).zip(&token.grants).map(|(at, grant)| (&token.id, at, grant)));
+        self.insert(
+            "INSERT INTO grants (token, position, connection, type, source) ",
+            &grants.collect::<Vec<_>>(),
+            5,
+            |mut row, (token, position, grant)| {
+                row.push_bind((*token).clone()).push_bind(*position).push_bind(grant.connection.clone());
+                row.push_bind(grant.kind.as_str()).push_bind(grant.source.clone());
+            },
+        )?;
+        self.add_texts(tokens)
     }
 
     /// Adds the searched texts of `tokens`, which have none.
@@ -254,40 +284,7 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn token_documents(&mut self) -> Result<Vec<String>> {
-        // The database writes the JSON of many tokens at once: moving each row between threads takes longer. A row that
-        // portcullis never writes becomes NULL, which is not joined.
-        const MANY: &str = r#"
-            SELECT group_concat(token, char(44, 10) ORDER BY id), max(id), count(token), count(*) FROM (
-                SELECT id, '{"id":' || json_quote(id) || ',"name":' || json_quote(name) || ',"owner":' || json_quote(owner)
-                    || ',"token_sha256":"' || lower(hex(sha256))
-                    || '","allowed_apis":' || iif(json_valid(allowed_apis), allowed_apis, NULL)
-                    || ',"grants":[' || coalesce((
-                        SELECT group_concat(
-                            '{"connection_name":' || json_quote(connection) || ',"source":' || json_quote(source)
-                                || ',"type":"' || type || '"}',
-                            ',' ORDER BY position
-                        ) FROM grants WHERE grants.token = tokens.id
-                    ), '') || ']'
-                    || iif(referers = '[]', '', ',"referers":' || iif(json_valid(referers), referers, NULL))
-                    || iif(expiration_date IS NULL, '', ',"expiration_date":' || json_quote(expiration_date))
-                    || iif(created_at IS NULL, '', ',"created_at":' || json_quote(created_at)) || '}' AS token
-                FROM tokens WHERE id > ?1 ORDER BY id LIMIT 500
-            )"#;
-        let mut documents = Vec::new();
-        // No id is empty.
-        let mut last = String::new();
-        loop {
-            type Many = (Option<String>, Option<String>, i64, i64);
-            let rows: Vec<Many> = self.all(sqlx::query_as(MANY).bind(last))?;
-            match rows.into_iter().next() {
-                Some((Some(tokens), Some(id), valid, all)) if valid == all => {
-                    documents.push(tokens);
-                    last = id;
-                }
-                Some((None, None, ..)) => return Ok(documents),
-                _ => return Err(broken("tokens")),
-            }
-        }
+        self.documents_of_tokens()
     }
 
     fn count_tokens_except(&mut self, owner: &str) -> Result<u64> {
@@ -323,30 +320,7 @@ impl Records for SqliteRecords<'_> {
     fn add_tokens(&mut self, tokens: &[&Token]) -> Result<()> {
         // The pages of a large change would be written more than once: its digests are in random order.
         self.run(sqlx::query("PRAGMA cache_size = -262144"))?;
-        self.insert(
-            "INSERT INTO tokens (id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at) ",
-            tokens,
-            8,
-            |mut row, token| {
-                let instant = |instant: Option<Timestamp>| instant.map(|instant| instant.to_string());
-                row.push_bind(token.id.clone()).push_bind(token.owner.clone()).push_bind(token.name.clone());
-                row.push_bind(token.digest.as_bytes().to_vec()).push_bind(to_json(&token.allowed_apis).ok());
-                row.push_bind(to_json(&token.referers).ok()).push_bind(instant(token.expiration_date));
-                row.push_bind(instant(token.created_at));
-            },
-        )?;
-        let grants =
-            tokens.iter().flat_map(|token| (0_i64..).zip(&token.grants).map(|(at, grant)| (&token.id, at, grant)));
-        self.insert(
-            "INSERT INTO grants (token, position, connection, type, source) ",
-            &grants.collect::<Vec<_>>(),
-            5,
-            |mut row, (token, position, grant)| {
-                row.push_bind((*token).clone()).push_bind(*position).push_bind(grant.connection.clone());
-                row.push_bind(grant.kind.as_str()).push_bind(grant.source.clone());
-            },
-        )?;
-        self.add_texts(tokens)
+        self.without_indexes(tokens.len(), |records| records.insert_tokens(tokens))
     }
 
     fn remove_token(&mut self, id: &str) -> Result<()> {
@@ -484,16 +458,17 @@ impl Records for SqliteRecords<'_> {
         self.page_of_trail(query)
     }
 
-    fn last_entry(&mut self) -> Result<u64> {
-        let rows: Vec<(i64,)> = self.all(sqlx::query_as("SELECT coalesce(max(number), 0) FROM trail"))?;
-        Ok(rows.first().map_or(0, |(number,)| number.unsigned_abs()))
+    fn last_change(&mut self) -> Result<LastChange> {
+        let last = "SELECT number, kind, id FROM trail ORDER BY number DESC LIMIT 1";
+        let rows: Vec<(i64, String, String)> = self.all(sqlx::query_as(last))?;
+        Ok(rows.into_iter().next().map(LastChange::of).unwrap_or_default())
     }
 
-    fn entries_after(&mut self, last: u64, max: usize) -> Result<Vec<(u64, String, String)>> {
-        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number > ?1 ORDER BY number LIMIT ?2");
+    fn entries_from(&mut self, first: u64, max: usize) -> Result<Vec<LastChange>> {
+        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number >= ?1 ORDER BY number LIMIT ?2");
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, String, String)> = self.all(query.bind(signed(last)).bind(max))?;
-        Ok(rows.into_iter().map(|(number, kind, id)| (number.unsigned_abs(), kind, id)).collect())
+        let rows: Vec<(i64, String, String)> = self.all(query.bind(signed(first)).bind(max))?;
+        Ok(rows.into_iter().map(LastChange::of).collect())
     }
 
     fn append(&mut self, entries: &[NewEntry]) -> Result<()> {

@@ -11,13 +11,13 @@ fn a_repeated_request_creates_one_token_and_gets_the_same_answer() {
     for key in [KEY, "short"] {
         let create =
             |access: &str, body: &str| server.call(access, "POST", "/v3/tokens", &[("idempotency-key", key)], body);
-        let before = server.registry(|registry| registry.last_change().unwrap());
+        let before = server.registry(|registry| registry.last_change().unwrap().number);
         let first = create(&access, TOKEN).expect(201);
         let again = create(&access, TOKEN).expect(201);
         assert_eq!((&again.body, again.header("etag")), (&first.body, first.header("etag")));
         assert_eq!(again.header("location"), first.header("location"));
         assert_eq!((first.header("idempotency-replayed"), again.header("idempotency-replayed")), (None, Some("true")));
-        assert_eq!(server.registry(|registry| registry.last_change().unwrap()), before + 1, "one trail entry");
+        assert_eq!(server.registry(|registry| registry.last_change().unwrap().number), before + 1, "one trail entry");
         create(&access, r#"{"allowed_apis": ["lds"]}"#).problem(422, "idempotency_key_reused");
         // White space is not another request.
         assert_eq!(create(&access, &TOKEN.replace(' ', "\n")).expect(201).body, first.body);
