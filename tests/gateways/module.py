@@ -277,9 +277,9 @@ def routes(folder, upstream):
         f'{{match: {{prefix: "{prefix}"}}, route: {{cluster: apis}}, typed_per_filter_config: {{portcullis: {{"@type": '
         'type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute, '
         'dynamic_module_config: {name: portcullis_envoy}, per_route_config_name: portcullis, filter_config: {"@type": '
-        f'type.googleapis.com/google.protobuf.Struct, value: {value}}}}}}}}}')
+        f'type.googleapis.com/google.protobuf.{"StringValue" if value.startswith(chr(39)) else "Struct"}, value: {value}}}}}}}}}')
     listed = ", ".join([route("/open", "{disabled: true}"), route("/v3/own", f"{{routes: {table}}}"), route("/health", f"{{routes: {table}}}"),
-                        route("/v3/maps/shadow", "{shadow: true}"), "{match: {prefix: /}, route: {cluster: apis}}"])
+                        route("/v3/maps/shadow", '\'{"shadow": true}\''), "{match: {prefix: /}, route: {cluster: apis}}"])
     change = lambda text: once(text, "routes: [{match: {prefix: /}, route: {cluster: apis}}]", f"routes: [{listed}]")
     forged = ("x-portcullis-token-id", "root")
     with running(folder / "routes", upstream, change, document=policy()) as envoy:

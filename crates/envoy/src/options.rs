@@ -21,6 +21,9 @@ const POLL: u32 = 1000;
 /// The default namespace of the metadata: access logs show the same fields as with `ext_authz`.
 const NAMESPACE: &str = "envoy.filters.http.ext_authz";
 
+/// The configuration of a route that each version of Envoy passes as it is written.
+const STRING: &str = r#"{"@type": "type.googleapis.com/google.protobuf.StringValue", "value": "{\"disabled\": true}"}"#;
+
 /// The options of a filter.
 #[derive(Debug)]
 pub(crate) struct FilterOptions {
@@ -134,6 +137,11 @@ impl FilterOptions {
 impl RouteOptions {
     /// Reads the text of a route's `filter_config`.
     pub(crate) fn read(text: &[u8]) -> Result<Self, String> {
+        if is_protocol_buffers(text) {
+            return Err(format!(
+                "expected JSON, found Protocol Buffers, as Envoy 1.38 passes a `Struct`; help: write `{STRING}`"
+            ));
+        }
         let json: RouteJson = read(text, r#"{"disabled": true}"#)?;
         if json.disabled && (json.shadow.is_some() || json.routes.is_some()) {
             return Err("`shadow` and `routes` have no effect beside `disabled`; help: remove them".to_owned());
@@ -149,6 +157,11 @@ impl RouteOptions {
         let index = bits.into_iter().fold(0, |index, bit| index * 2 + usize::from(bit));
         Some(self.readers.get(index)?.get_or_init(|| Reader::new(routes.clone(), options)))
     }
+}
+
+/// Whether `text` is a serialized `Struct`: the tag of its first field is a line feed, and the length of the field follows.
+fn is_protocol_buffers(text: &[u8]) -> bool {
+    text.starts_with(b"\n") && text.trim_ascii().first().is_some_and(|byte| *byte != b'{')
 }
 
 fn read<T: DeserializeOwned>(text: &[u8], example: &str) -> Result<T, String> {
@@ -299,6 +312,11 @@ mod tests {
         }
         for (text, expected) in [
             ("", "found no text"),
+            (
+                "\n\u{e}\n\u{8}disabled\u{12}\u{2} \u{1}",
+                "found Protocol Buffers, as Envoy 1.38 passes a `Struct`; help: write `",
+            ),
+            ("\n {\"disable\": true}", "unknown key `disable`"),
             ("{\"disable\": true}", "unknown key `disable`"),
             ("{\"disabled\": \"true\"}", "expected a boolean"),
             ("{\"disabled\": true, \"shadow\": true}", "no effect beside `disabled`"),
