@@ -18,7 +18,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::reads::Followed;
+use crate::reads::{Followed, Table};
 use portcullis::base::nearest;
 use portcullis::model::{Connection, Grant, GrantKind, GrantSource, Policy, Token};
 use portcullis::name::Name;
@@ -110,6 +110,49 @@ pub fn hints(policy: &Policy, connection: &Connection, name: &Name, followed: &F
     hints
 }
 
+/// A name that has another number of segments than the granted and read names of its connection.
+///
+/// Nobody can tell whether the connection completes it to one of them: only the session of the connection has a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OtherSegments {
+    /// The number of segments of the name.
+    pub segments: usize,
+    /// The numbers of segments of the granted and read names, ascending.
+    pub granted: Vec<usize>,
+}
+
+/// Returns the segments of `name` if grants of `connection`, or tables that queries read, may mean it with further or fewer
+/// leading segments. `None` if no grant covers the name in any database, or the connection has only grants of other kinds.
+///
+/// Linear in the grants of the connection.
+pub fn other_segments(
+    policy: &Policy,
+    connection: &Connection,
+    name: &Name,
+    followed: &Followed<'_>,
+) -> Option<OtherSegments> {
+    let on_connection = |grant: &&Grant| policy.connection(grant.connection()) == Some(connection);
+    let grants = policy.tokens().iter().flat_map(Token::grants).filter(on_connection).map(Grant::source);
+    let read = followed.all().filter(|(id, ..)| policy.connection(*id) == Some(connection));
+    let read = read.flat_map(|(.., reads)| reads.tables.iter().flat_map(Table::sources));
+    let wanted: Vec<&[u8]> = segments(name.as_bytes()).collect();
+    let (mut granted, mut may_mean) = (BTreeSet::new(), false);
+    for source in grants.chain(read) {
+        let canonical = match source {
+            GrantSource::Resource(name) => name.as_bytes(),
+            GrantSource::Pattern(pattern) => pattern.as_bytes(),
+            GrantSource::Query(_) | GrantSource::NamedSource(_) | GrantSource::All => continue,
+        };
+        let known: Vec<&[u8]> = segments(canonical).collect();
+        granted.insert(known.len());
+        let ends = known.iter().rev().zip(wanted.iter().rev()).all(|(known, wanted)| covers(known, wanted));
+        may_mean |= known.len() != wanted.len() && ends;
+    }
+    // A name without its database may be any table, although no grant ends with it.
+    let is_short = granted.first().is_some_and(|&fewest| wanted.len() < fewest);
+    (may_mean || is_short).then(|| OtherSegments { segments: wanted.len(), granted: granted.into_iter().collect() })
+}
+
 /// Returns a name that `source` covers and that `name` may mean, in canonical form.
 fn near(name: &[u8], source: &GrantSource) -> Option<Vec<u8>> {
     let granted = match source {
@@ -156,6 +199,51 @@ fn segments(canonical: &[u8]) -> impl Iterator<Item = &[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_with_other_segments_are_undecided_unless_no_database_makes_them_granted() {
+        let policy = portcullis_document::load::policy(
+            r#"{"version": 1, "connections": [{"name": "dw", "dialect": "postgres"}, {"name": "two", "dialect": "postgres"},
+                {"name": "mixed", "dialect": "postgres"}, {"name": "all", "dialect": "postgres"}, {"name": "idle"}],
+                "tokens": [{"id": "a", "token": "s3cret-1", "allowed_apis": ["maps", "sql"], "grants": [
+                    {"connection_name": "dw", "source": "acme.public.stores"},
+                    {"connection_name": "dw", "source": "acme.tiles.map_*"},
+                    {"connection_name": "two", "source": "public.*"},
+                    {"connection_name": "mixed", "source": "acme.public.stores"},
+                    {"connection_name": "mixed", "source": "hr.pay"},
+                    {"connection_name": "all", "source": "*"},
+                    {"connection_name": "all", "source": "select 1"}]}]}"#,
+        )
+        .unwrap();
+        for (connection, name, expected) in [
+            // Every grant has more segments: the table may be in the database of any of them.
+            (0, "public.stores", Some((2, vec![3]))),
+            (0, "hr.people", Some((2, vec![3]))),
+            (0, "stores", Some((1, vec![3]))),
+            // The name has more: some database may be that of the connection.
+            (0, "prod.acme.public.stores", Some((4, vec![3]))),
+            (1, "prod.public.stores", Some((3, vec![2]))),
+            (1, "s.prod.public.stores", Some((4, vec![2]))),
+            // No database leads to a granted name.
+            (0, "prod.acme.hr.people", None),
+            (1, "prod.sales.stores", None),
+            (0, "acme.hr.people", None),
+            // Grants of both kinds: the name may mean one with a database.
+            (2, "public.stores", Some((2, vec![2, 3]))),
+            (2, "hr.people", None),
+            (2, "acme.hr.pay", Some((3, vec![2, 3]))),
+            (2, "pay", Some((1, vec![2, 3]))),
+            // All sources have no segments.
+            (3, "a.b", None),
+            (4, "a.b", None),
+        ] {
+            let connection = &policy.connections()[connection];
+            let parsed = Name::parse(name, connection.dialect()).unwrap();
+            let found = other_segments(&policy, connection, &parsed, &Followed::default());
+            let found = found.map(|OtherSegments { segments, granted }| (segments, granted));
+            assert_eq!(found, expected, "{name} on {}", connection.name());
+        }
+    }
 
     #[test]
     fn names_that_no_grant_has_get_hints() {

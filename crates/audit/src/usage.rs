@@ -1,11 +1,11 @@
 //! The recorded use of tokens and grants.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io::Read;
 
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay};
-use portcullis::model::Policy;
+use portcullis::model::{Api, Policy};
 use portcullis_http::wire::{ReplayRequest, Replayed};
 
 use crate::log::{self, LogError};
@@ -20,6 +20,46 @@ pub struct Usage {
     from: Option<Timestamp>,
     to: Option<Timestamp>,
     sampled: bool,
+    /// The APIs of all requests.
+    apis: BTreeSet<Box<str>>,
+}
+
+/// The reason why a record does not show which grants are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoUse {
+    /// The record is that of another policy, or of requests without known tokens.
+    #[error(
+        "cannot tell which grants are used: the logs of `--log` use no token of the policy: give the logs of this policy"
+    )]
+    OtherTokens,
+    /// Every request was denied.
+    #[error(
+        "cannot tell which grants are used: the logs of `--log` have no allowed request of a token of the policy; help: \
+         give logs from a time in which requests were allowed"
+    )]
+    NothingAllowed,
+    /// The policy denies every request that was allowed.
+    #[error(
+        "cannot tell which grants are used: the policy denies every request that the logs of `--log` allowed; help: give \
+         logs that were written under this policy"
+    )]
+    NothingAllowedNow,
+}
+
+/// Adds the API of a request to `apis`.
+pub(crate) fn add_api(apis: &mut BTreeSet<Box<str>>, line: &ReplayRequest<'_>) {
+    if let Some(request) = line.request()
+        && !apis.contains(request.api)
+    {
+        apis.insert(request.api.into());
+    }
+}
+
+/// Returns the APIs of tokens of `policy` that are not in `found`, by name.
+pub(crate) fn missing_apis<'p>(policy: &'p Policy, found: &BTreeSet<Box<str>>) -> Vec<&'p str> {
+    let apis = policy.tokens().iter().flat_map(|token| token.apis().iter()).filter_map(|id| policy.apis().get(id));
+    let missing: BTreeSet<&str> = apis.map(Api::name).filter(|name| !found.contains(*name)).collect();
+    missing.into_iter().collect()
 }
 
 /// The use of one token.
@@ -68,6 +108,7 @@ impl Usage {
         let at = request.at().unwrap_or(now);
         self.span(at);
         self.sampled |= request.is_sampled();
+        add_api(&mut self.apis, request);
         // A request without a logged decision counts by its decision now.
         if request.logged().is_some_and(|logged| logged.is_err()) {
             lines.others += 1;
@@ -119,10 +160,22 @@ impl Usage {
         self.to = self.to.max(Some(at));
     }
 
-    /// Whether the record has no token of `policy`: then it is the record of another policy, or of requests without known
-    /// tokens, and shows no unused grant.
-    pub fn has_no_token_of(&self, policy: &Policy) -> bool {
-        !policy.tokens().iter().any(|token| self.tokens.contains_key(token.id()))
+    /// Checks that the record shows which grants of `policy` are used.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no request of a token of `policy` was allowed: then every grant would look unused.
+    pub fn check(&self, policy: &Policy) -> Result<(), NoUse> {
+        let mut known = policy.tokens().iter().filter_map(|token| self.token(token.id())).peekable();
+        if known.peek().is_none() {
+            return Err(NoUse::OtherTokens);
+        }
+        if known.any(|token| token.allowed > 0) { Ok(()) } else { Err(NoUse::NothingAllowed) }
+    }
+
+    /// Returns the APIs of tokens of `policy` under which no request is recorded. Grants that only they need look unused.
+    pub fn apis_without_requests<'p>(&self, policy: &'p Policy) -> Vec<&'p str> {
+        missing_apis(policy, &self.apis)
     }
 
     /// Returns the use of the token with that id; `None` if it was never presented.

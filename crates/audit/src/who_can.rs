@@ -42,7 +42,7 @@ pub enum Access {
     Granted,
     /// The grant is a query or named source that reads the table.
     Read,
-    /// The grant is a query or named source whose calls may read the table, although it does not name the table.
+    /// The grant is a query or named source that may read the table: its calls may, or what it reads is not known.
     MayRead,
 }
 
@@ -87,7 +87,7 @@ pub fn readers<'p>(
 }
 
 /// Returns every token that may run, at `now`, a query or named source that reads the table `name` on `connection`, or
-/// that makes a call which may read it.
+/// that may read it: through a call, or because what it reads is not known.
 ///
 /// `followed` has the tables and the calls of the queries. Each grant is decided under each API of its token. Linear in
 /// the grants.
@@ -103,7 +103,7 @@ pub fn readers_through<'p>(
         if policy.connection(grant.connection()) != Some(connection) {
             return None;
         }
-        let reads = followed.reads(grant.connection(), grant.source())?;
+        let Ok(reads) = followed.outcome(grant.connection(), grant.source())? else { return Some(Access::MayRead) };
         if reads.tables.iter().any(|table| table.may_be(name)) {
             Some(Access::Read)
         } else {

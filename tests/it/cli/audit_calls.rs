@@ -106,7 +106,7 @@ fn who_can_lists_tokens_that_may_read_through_calls() {
         assert_eq!(grant["calls"], json!([call]), "{why}");
         let ran = dir.command(&command).run();
         assert_eq!(ran.code, 0);
-        let end = "access: 0 tokens, and 1 more token may read it through calls in queries\n";
+        let end = "access: 0 tokens, and 1 more token may read it through queries\n";
         assert!(ran.stdout.ends_with(end) && ran.stdout.contains("query, which may read it"), "{}", ran.stdout);
         let csv = dir.command(&format!("{command} --format csv")).run().stdout;
         assert!(csv.contains(&format!(",maybe,{call}\n")), "{why}: {csv}");
@@ -135,6 +135,27 @@ fn token_leaked_lists_calls_of_each_query() {
     assert!(text.contains("geo.roads; may read more: dblink()\n") && !text.contains("no table"), "{text}");
     let csv = dir.command(&format!("{command} --format csv")).stdout(0);
     assert!(csv.lines().next().unwrap().ends_with(",example,calls") && csv.contains(",EXECUTE IMMEDIATE\n"), "{csv}");
+}
+
+/// A query that is not understood may read any table: an empty answer would say that it does not.
+#[test]
+fn who_can_lists_tokens_whose_queries_have_unknown_reads() {
+    const POLICY: &str = r#"{"connections": [{"name": "pg", "dialect": "postgres"}, {"name": "other", "dialect": "postgres"}],
+        "tokens": [{"id": "a", "token": "s3cret-a-long-enough-0001", "allowed_apis": ["sql"], "grants": [
+            {"connection_name": "pg", "source": "select * frm hr.pay", "type": "query"},
+            {"connection_name": "other", "source": "ids"}]}]}"#;
+    let dir = Dir::new().file("policy.json", POLICY);
+    for (connection, kind) in [("pg", "query"), ("other", "named_source")] {
+        let command = format!("audit who-can --policy policy.json --connection {connection} --resource hr.pay");
+        let output = json(&dir.command(&format!("{command} --format json")).run().stdout);
+        let row = &output.as_array().unwrap()[0];
+        assert_eq!((&row["token"], &row["may_read"]), (&json!("a"), &json!(true)), "{row}");
+        assert_eq!((&row["grants"][0]["kind"], &row["grants"][0]["calls"]), (&json!(kind), &Value::Null), "{row}");
+        let text = dir.command(&command).stdout(0);
+        assert!(text.ends_with("access: 0 tokens, and 1 more token may read it through queries\n"), "{text}");
+        let csv = dir.command(&format!("{command} --format csv")).stdout(0);
+        assert!(csv.contains(",maybe,"), "{csv}");
+    }
 }
 
 #[test]

@@ -20,22 +20,11 @@ fn who_can_explains_names_that_no_grant_has() {
              pattern covers, such as `acme.public.a`; `portcullis audit exposure --catalog FILE` lists what tokens can \
              read\n",
         ),
-        (
-            "--resource stores",
-            "note: `stores` has one segment: no pattern covers it, only all sources (`*`) do\nhelp: did you mean \
-             `acme.public.stores` or `acme.tiles.stores`?\n",
-        ),
         ("--resource acme.public.storse", "help: did you mean `acme.public.stores`?\n"),
         ("--resource acme.tilse.roads", "help: did you mean `acme.tiles.roads`?\n"),
-        (
-            "--resource orders",
-            "note: `orders` has one segment: no pattern covers it, only all sources (`*`) do\nhelp: did you mean \
-             `acme.public.orders` or `acme.tiles.orders`?\n",
-        ),
         ("--resource acme.public.ordres", "help: did you mean `acme.public.orders`?\n"),
-        ("--resource public.stores", "help: did you mean `acme.public.stores`?\n"),
         ("--named-source open-order", "help: did you mean `open-orders`?\n"),
-        ("--resource hr.pay", ""),
+        ("--resource acme.hr.pay", ""),
         ("--resource acme.public.stores", ""),
         ("--resource acme.tiles.roads", ""),
     ] {
@@ -59,6 +48,40 @@ fn who_can_explains_names_that_no_grant_has() {
         "{}",
         all.stderr
     );
+}
+
+/// Only the session of a connection knows the database of a name without one.
+#[test]
+fn who_can_refuses_names_with_other_segments_than_granted_names() {
+    let sources = "{\"name\": \"open-orders\", \"sql\": \"SELECT * FROM acme.public.orders\"}\n";
+    let dir = Dir::new().file("policy.json", POLICY).file("sources.jsonl", sources);
+    let one = |name: &str| format!("note: `{name}` has one segment: no pattern covers it, only all sources (`*`) do\n");
+    for (name, note, segments, help) in [
+        ("stores", one("stores"), "1 segment", "did you mean `acme.public.stores` or `acme.tiles.stores`?"),
+        ("orders", one("orders"), "1 segment", "did you mean `acme.public.orders` or `acme.tiles.orders`?"),
+        ("public.stores", String::new(), "2 segments", "did you mean `acme.public.stores`?"),
+        ("public.orders", String::new(), "2 segments", "did you mean `acme.public.orders`?"),
+        ("tiles.roads", String::new(), "2 segments", "did you mean `acme.tiles.roads`?"),
+        ("hr.pay", String::new(), "2 segments", "write the name with the segments that granted names have"),
+        ("prod.acme.public.stores", String::new(), "4 segments", "did you mean `acme.public.stores`?"),
+    ] {
+        let command =
+            "audit who-can --policy policy.json --named-sources sources.jsonl --now 2026-11-24 --connection carto_dw";
+        for format in ["table", "json", "csv"] {
+            let ran = dir.command(&format!("{command} --resource {name} --format {format}")).run();
+            let error = format!(
+                "{note}error: cannot tell which tokens can read `{name}`: it has {segments}, and granted names on \
+                 `carto_dw` have 3\nhelp: {help}\n"
+            );
+            assert_eq!((ran.code, ran.stdout.as_str(), ran.stderr.as_str()), (2, "", &*error), "{name}");
+        }
+    }
+    // All sources certainly cover the name.
+    let dir = Dir::new().file("policy.json", POLICY.replace("\"other\", \"source\"", "\"carto_dw\", \"source\""));
+    let ran = dir.command("audit who-can --policy policy.json --connection carto_dw --resource public.stores").run();
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    assert!(ran.stdout.contains("admin") && ran.stdout.contains("access: 1 token"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("error: cannot tell which tokens can read `public.stores`"), "{}", ran.stderr);
 }
 
 #[test]

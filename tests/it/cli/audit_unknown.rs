@@ -96,10 +96,75 @@ fn logs_of_another_policy_lead_to_no_suggestion() {
             assert!(found.ends_with(error), "{options} {log}: {found}");
         }
     }
-    for log in [line("other", allow) + &line("a", allow), line("a", deny)] {
+    let denied = dir("").file("log.jsonl", line("a", deny));
+    let found = denied.command("audit suggest --policy policy.json --log log.jsonl").stderr();
+    assert!(found.contains("have no allowed request of a token of the policy"), "{found}");
+    for log in [line("other", allow) + &line("a", allow), line("a", deny) + &line("a", allow)] {
         let ran = dir("").file("log.jsonl", &log).command("audit suggest --policy policy.json --log log.jsonl").run();
         assert_eq!(ran.code, 0, "{log}: {}", ran.stderr);
     }
+}
+
+/// A log of one API says nothing about the grants that another API needs.
+#[test]
+fn apis_without_requests_in_the_logs_are_noted() {
+    let policy = POLICY.replace(r#"["maps"]"#, r#"["maps", "sql", "lds"]"#);
+    let line = r#"{"log":1,"time":"2026-11-20T09:00:00Z","token_id":"a","api":"maps","connection":"dw","sources":[{"resource":"hr.people"}],"decision":"allow","grants":[1],"ns":8}"#;
+    let all = ["sql", "lds"].map(|api| line.replace("\"maps\"", &format!("\"{api}\""))).join("\n");
+    let dir = Dir::new().file("policy.json", policy).file("one.jsonl", line).file("two.jsonl", all);
+    let note =
+        "note: the logs have no request under `lds`, `sql`: tokens and grants that are needed only there look unused\n";
+    for command in
+        ["suggest --policy policy.json", "lint --policy policy.json", "report --policy policy.json --output o"]
+    {
+        let ran = dir.command(&format!("audit {command} --log one.jsonl")).run();
+        assert!(ran.stderr.contains(note), "{command}: {}", ran.stderr);
+        let ran = dir.command(&format!("audit {command} --log one.jsonl two.jsonl")).run();
+        assert!(!ran.stderr.contains("look unused"), "{command}: {}", ran.stderr);
+    }
+}
+
+/// A policy whose requests are all denied now would lose every grant.
+#[test]
+fn requests_that_the_policy_denies_lead_to_no_suggestion() {
+    let line = |source: &str| {
+        format!(
+            r#"{{"log":1,"time":"2026-11-20T09:00:00Z","token_id":"a","api":"maps","connection":"dw","sources":[{{"resource":"{source}"}}],"decision":"allow","grants":[1],"ns":8}}"#
+        ) + "\n"
+    };
+    let second = r#"{"id": "b", "token": "s3cr3t-of-the-other", "allowed_apis": ["maps"],
+        "grants": [{"connection_name": "dw", "source": "hr.pay"}]}]"#;
+    let policy = POLICY.replace("]}]\n}", &format!("]}},\n{second}}}"));
+    let dir = Dir::new().file("policy.json", policy).file("gone.jsonl", line("hr.gone"));
+    let suggest = "audit suggest --policy policy.json --drop-unused --log";
+    let found = dir.command(&format!("{suggest} gone.jsonl")).stderr();
+    assert!(found.contains("the policy denies every request that the logs of `--log` allowed"), "{found}");
+    // The token was used, so it is not dropped.
+    let other = line("hr.pay").replace("\"a\"", "\"b\"");
+    let ran = dir.file("both.jsonl", line("hr.gone") + &other).command(&format!("{suggest} both.jsonl")).run();
+    assert!(
+        ran.code == 0 && ran.stdout.contains("used, but not its grants: unchanged"),
+        "{}{}",
+        ran.stdout,
+        ran.stderr
+    );
+}
+
+#[test]
+fn forecast_and_catalogs_of_policies_without_grants_state_the_reason() {
+    let expired = POLICY.replace(
+        "\"grants\": [",
+        "\"expiration_date\": \"2020-01-01\", \"grants\": [{\"connection_name\": \"dw\", \"source\": \"hr.*\"}, ",
+    );
+    let dir = Dir::new().file("expired.json", expired).file("empty.json", r#"{"version": 1, "tokens": []}"#);
+    let found = dir.command("audit forecast --policy expired.json").stdout(0);
+    assert_eq!(found, "no patterns: no unexpired token has a grant of one that its APIs use\n");
+    let dir = dir.file("names.csv", "connection,name\ndw,hr.p\n");
+    let found = dir.command("audit exposure --policy empty.json --catalog names.csv --quiet").stderr();
+    assert!(
+        found.contains("`names.csv` has no name that counts, because the policy has no connection\nhelp: "),
+        "{found}"
+    );
 }
 
 /// A name with another number of segments than every grant says nothing about the grants.

@@ -85,7 +85,7 @@ fn columns_are_found_by_name() {
     let twice = ["name", "Name"].map(|name| texts(name, &[Some("a.b")]));
     assert_eq!(plain(twice.into()), ["!! the heading has the column `name` twice"]);
     let wrong = vec![("name", numbers.1)];
-    assert_eq!(plain(wrong), ["!! the column `name` has the wrong type: expected text, found Int64"]);
+    assert_eq!(plain(wrong), ["!! the column `name` has the wrong type: expected text, found a number"]);
     assert!(plain(vec![texts("name", &[])]).is_empty());
 }
 

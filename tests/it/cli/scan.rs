@@ -113,6 +113,35 @@ fn secret_in_an_argument_is_not_repeated() {
     masked(&ran, &secret);
 }
 
+/// A glob that matches nothing would leave out every file, or none.
+#[test]
+fn globs_that_can_match_nothing_are_refused_with_a_valid_glob() {
+    let dir = Dir::new().file("web/a.js", "nothing");
+    for (glob, error, fix) in [
+        ("~/web/*.js", "`~` in the glob was not expanded by the shell", "web/*.js"),
+        ("~", "`~` in the glob was not expanded by the shell", "*.js"),
+        ("~ana/web/*.js", "`~ana` in the glob was not expanded by the shell", "web/*.js"),
+        ("$HOME/web/*.js", "`$HOME` in the glob was not expanded by the shell", "web/*.js"),
+        ("${HOME}/web", "`${HOME}` in the glob was not expanded by the shell", "web"),
+        ("$WEB/*.js", "`$WEB` in the glob was not expanded by the shell", "*.js"),
+        ("../web/*.js", "expected a glob that is relative to PATH, found `../web/*.js`", "web/*.js"),
+        ("./", "expected a glob that is relative to PATH, found `./`", "*.js"),
+        ("/", "expected a glob that is relative to PATH, found `/`", "*.js"),
+    ] {
+        for option in ["--include", "--exclude"] {
+            let found = dir.command(&format!("scan {option}")).arg(glob).stderr();
+            assert!(found.contains(error), "{glob}: {found}");
+            assert!(found.contains(&format!("`{fix}`")), "{glob}: {found}");
+            let fixed = dir.command(&format!("scan {option}")).arg(fix).run();
+            assert!(!fixed.stderr.contains("glob"), "{fix}: {}", fixed.stderr);
+        }
+    }
+    for glob in ["a~", "web/*~", "$x", "*.js", "/web", "./web/**", "~web~"] {
+        let found = dir.command("scan --include").arg(glob).run();
+        assert!(!found.stderr.contains("glob"), "{glob}: {}", found.stderr);
+    }
+}
+
 #[test]
 fn folder_of_which_nothing_is_read_is_not_clean() {
     let dir = Dir::new().file("a.js", "nothing").file(".gitignore", "*");

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use portcullis_document::definition::Kind;
 
-use super::{CatalogError, Row, WrittenName};
+use super::{CatalogError, Row, WrittenName, others};
 
 /// The headings of the parts of a name in one kind of listing.
 struct Layout {
@@ -35,7 +35,7 @@ const NAMED: [Layout; 8] = [
 ];
 
 /// All other listings. The first one whose schema and table exist is used.
-const LAYOUTS: [Layout; 17] = [
+const LAYOUTS: [Layout; 18] = [
     // `INFORMATION_SCHEMA.TABLES`, `system.information_schema.tables`, `SVV_TABLES`.
     layout(&["table_catalog"], "table_schema", "table_name"),
     // The metadata of JDBC.
@@ -57,6 +57,8 @@ const LAYOUTS: [Layout; 17] = [
     layout(&[], "owner", "table_name"),
     layout(&[], "owner", "view_name"),
     layout(&[], "owner", "mview_name"),
+    // `ALL_OBJECTS` of Oracle, in which only some objects are tables.
+    layout(&[], "owner", others::OBJECT),
     // `__TABLES__` of BigQuery, and `bq ls --format=json`.
     layout(&["project_id"], "dataset_id", "table_id"),
     layout(&["projectid"], "datasetid", "tableid"),
@@ -104,8 +106,9 @@ pub(super) static HEADINGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         .iter()
         .chain(&LAYOUTS)
         .flat_map(|layout| layout.catalogs.iter().copied().chain([layout.schema, layout.table]));
-    let others = ["connection", "name", RELATION, RESOURCE_TYPE.0, TEMPORARY].into_iter().chain(ALIASES);
-    let mut all: Vec<_> = parts.chain(others).collect();
+    let single = ["connection", "name", "table_owner", "grantor", RELATION, RESOURCE_TYPE.0, TEMPORARY];
+    let all = parts.chain(single).chain(ALIASES).chain(others::KINDS).chain(others::headings());
+    let mut all: Vec<_> = all.collect();
     all.sort_unstable();
     all.dedup();
     all
@@ -208,6 +211,8 @@ pub(super) struct Columns {
     synonyms: Vec<(Part, Part)>,
     resource_type: Option<usize>,
     temporary: Option<usize>,
+    /// The kind of a row, beside the heading of its table.
+    kind: Option<(Part, &'static str)>,
 }
 
 #[derive(Clone)]
@@ -257,7 +262,7 @@ impl Columns {
     /// Finds the columns with `find`, which returns the index of a heading.
     pub(super) fn of<'h>(
         mut find: impl FnMut(&'static str) -> Result<Option<usize>, CatalogError>,
-        heading: impl Iterator<Item = &'h [u8]>,
+        heading: impl Iterator<Item = &'h [u8]> + Clone,
     ) -> Result<Self, CatalogError> {
         let mut part = |heading| Ok::<_, CatalogError>(find(heading)?.map(|at| Part { at, heading }));
         let mut first = |headings: &[&'static str]| {
@@ -294,7 +299,30 @@ impl Columns {
             (None, None, Some(name)) if resource_type.is_none() && (connection.is_some() || databases.is_none()) => {
                 Named::Whole(name)
             }
-            _ => return Err(CatalogError::Columns(shown(heading))),
+            _ => {
+                let mut has = |heading| Ok(first(&[heading])?.is_some());
+                return Err(match others::listed(&mut has, heading.clone())? {
+                    Some(objects) => CatalogError::Other { objects, found: shown(heading), query: others::query(has)? },
+                    None => CatalogError::Columns(shown(heading)),
+                });
+            }
+        };
+        // No listing has a connection: beside it, `name` is complete.
+        if connection.is_none() || !matches!(name, Named::Whole(_)) {
+            let mut has = |heading| Ok(first(&[heading])?.is_some());
+            if let Some(objects) = others::listed(&mut has, heading.clone())? {
+                return Err(CatalogError::Other { objects, found: shown(heading), query: others::query(has)? });
+            }
+        }
+        let kind = match &name {
+            Named::Parts { tables, .. } => match (first(&others::KINDS)?, tables.first()) {
+                (Some(kind), Some(table)) if table.heading != others::OBJECT || kind.heading == others::OBJECT_TYPE => {
+                    Some((kind, table.heading))
+                }
+                (_, Some(table)) if table.heading == others::OBJECT => return Err(CatalogError::Untyped),
+                _ => None,
+            },
+            Named::Whole(_) => None,
         };
         let used: Vec<Part> = match &name {
             Named::Whole(name) => vec![*name],
@@ -319,7 +347,14 @@ impl Columns {
             synonyms,
             resource_type: resource_type.map(|part| part.at),
             temporary: temporary.map(|part| part.at),
+            kind,
         })
+    }
+
+    /// Ignores the kind of rows if `is_text` is false for its index: then it is not the kind that a listing has.
+    #[cfg(feature = "parquet")]
+    pub(super) fn check_kind(&mut self, is_text: impl Fn(usize) -> bool) {
+        self.kind = self.kind.filter(|(kind, table)| *table == others::OBJECT || is_text(kind.at));
     }
 
     /// Returns the indexes of all columns, ascending.
@@ -332,6 +367,7 @@ impl Columns {
             }
         };
         indexes.extend([self.connection, self.resource_type].into_iter().flatten());
+        indexes.extend(self.kind.map(|(kind, _)| kind.at));
         indexes.extend(self.synonyms.iter().map(|(_, other)| other.at));
         indexes.sort_unstable();
         indexes.dedup();
@@ -366,6 +402,15 @@ impl Columns {
             && !RESOURCE_TYPE.1.contains(&kind)
         {
             return Ok(None);
+        }
+        if let Some((kind, table)) = self.kind {
+            match field(kind.at)? {
+                Value::Text(text) if others::is_other(table, text.trim()) => return Ok(None),
+                Value::Null | Value::Flag(_) | Value::Other(_) if table == others::OBJECT => {
+                    return Err(format!("`{}`: expected the type of the object", kind.heading));
+                }
+                _ => {}
+            }
         }
         for (part, other) in &self.synonyms {
             let (Some(own), Some(found)) = (given(Some(part.at), part.heading)?, given(Some(other.at), other.heading)?)

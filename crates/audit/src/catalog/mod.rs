@@ -14,6 +14,7 @@ mod lines;
 mod list;
 mod name;
 mod object;
+mod others;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod table;
@@ -86,6 +87,30 @@ pub enum CatalogError {
         "expected the column `name`, or columns of schema and table such as `table_schema` and `table_name`; found {0}"
     )]
     Columns(String),
+    /// The listing has other objects than tables.
+    #[error(
+        "expected a listing of tables and views, found a listing of {objects}: {found}; help: give the output of `{query}`"
+    )]
+    Other {
+        /// The objects.
+        objects: &'static str,
+        /// The headings.
+        found: String,
+        /// A query that lists tables.
+        query: &'static str,
+    },
+    /// The listing has objects of any type, without their type.
+    #[error(
+        "expected the column `object_type` beside `object_name`, because not every object is a table; help: give the \
+         output of `SELECT owner, object_name, object_type FROM all_objects`"
+    )]
+    Untyped,
+    /// The listing is drawn for people.
+    #[error(
+        "expected CSV, JSON Lines or Parquet, found a table that is drawn for people; help: write CSV, as `psql --csv` \
+         does, or JSON, as `bq ls --format=json` does"
+    )]
+    Drawn,
     /// The heading has a column twice.
     #[error("the heading has the column `{0}` twice")]
     Twice(&'static str),
@@ -105,7 +130,18 @@ pub enum CatalogError {
         /// The column.
         column: String,
         /// The type of the column.
-        found: String,
+        found: &'static str,
+    },
+    /// A column of a Parquet file is compressed with a method that is not supported.
+    #[error(
+        "the column `{column}` is compressed with {found}; help: write the file without compression, or with Snappy, gzip \
+         or Zstandard"
+    )]
+    Compression {
+        /// The column.
+        column: String,
+        /// The method.
+        found: &'static str,
     },
     /// A Parquet file cannot be read.
     #[error("after row {row}: {error}")]

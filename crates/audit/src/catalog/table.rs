@@ -28,9 +28,19 @@ pub(super) fn read(
         return Err(open(0));
     }
     let heading = if is_end(&heading) { ByteRecord::new() } else { heading };
-    let columns = Columns::of_heading(heading.iter())?;
     let mut record = ByteRecord::new();
+    let columns = match Columns::of_heading(heading.iter()) {
+        Ok(columns) => columns,
+        Err(error) => {
+            let is_drawn = is_rule(&heading) || {
+                // A title may precede the heading.
+                (0..3).any(|_| matches!(reader.read_byte_record(&mut record), Ok(true)) && is_rule(&record))
+            };
+            return Err(if is_drawn { CatalogError::Drawn } else { error });
+        }
+    };
     let mut line = reader.position().line();
+    let mut is_first = true;
     loop {
         reader.get_mut().left = MAX_ROW_BYTES;
         if !reader.read_byte_record(&mut record).map_err(unreadable(line))? || is_end(&record) {
@@ -38,6 +48,9 @@ pub(super) fn read(
         }
         if is_open(&record) {
             return Err(open(line));
+        }
+        if std::mem::take(&mut is_first) && is_rule(&record) {
+            return Err(CatalogError::Drawn);
         }
         let crlf = u64::from(reader.get_ref().crlf == Some(true));
         line = record.position().map_or(line, |place| place.line() + crlf);
@@ -68,6 +81,13 @@ fn is_end(record: &ByteRecord) -> bool {
 fn is_open(record: &ByteRecord) -> bool {
     let last = record.len().checked_sub(1).and_then(|last| record.get(last));
     last.is_some_and(|value| value.ends_with(END))
+}
+
+/// Whether `record` is the line between heading and rows of a table that is drawn with signs.
+fn is_rule(record: &ByteRecord) -> bool {
+    let text = record.as_slice();
+    memchr::memmem::find(text, b"--").is_some()
+        && text.iter().all(|byte| matches!(byte, b'-' | b'+' | b'|' | b':' | b'=' | b' '))
 }
 
 /// The error for a quote that is not closed after the row at `line`.

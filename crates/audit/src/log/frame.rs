@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use portcullis::base::Timestamp;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 /// Removes the frames of Docker (`{"log": "…\n", "stream": "stdout"}`) and of CRI (`<time> stdout F …`), and joins the
 /// parts of lines that the runtime cut.
@@ -49,10 +50,12 @@ impl Frames {
     /// `text` without a frame is returned unchanged.
     pub(super) fn line<'t>(&mut self, number: u64, text: &'t [u8]) -> Option<Line<'t>> {
         let Some(framed) = docker(text).or_else(|| cri(text)) else {
-            return Some(Line { number, text: Cow::Borrowed(after_time(text)) });
+            return Some(Line { number, text: Cow::Borrowed(text) });
         };
         let Framed { stream, text, ends } = framed;
         let begun = self.parts.remove(&*stream);
+        // Collectors that read Docker's files may remove the line end, and join the parts.
+        let ends = ends || (begun.is_none() && is_whole(&text));
         if ends && begun.is_none() {
             return Some(Line { number, text });
         }
@@ -105,12 +108,17 @@ fn cri(text: &[u8]) -> Option<Framed<'_>> {
     is_time(time).then_some(Framed { stream: Cow::Borrowed(stream), text: Cow::Borrowed(text), ends })
 }
 
-/// Removes a time before JSON, which `kubectl logs --timestamps` and `docker logs --timestamps` print.
-fn after_time(text: &[u8]) -> &[u8] {
-    match word(text) {
-        Some((time, rest)) if rest.starts_with(b"{") && is_time(time) => rest,
-        _ => text,
+/// Returns the text of a full line of the Container Runtime Interface.
+pub(super) fn whole_cri(text: &[u8]) -> Option<&[u8]> {
+    match cri(text)? {
+        Framed { text: Cow::Borrowed(text), ends: true, .. } => Some(text),
+        _ => None,
     }
+}
+
+/// Whether `text` is complete JSON, not the start of a longer line.
+fn is_whole(text: &[u8]) -> bool {
+    text.starts_with(b"{") && serde_json::from_slice::<IgnoredAny>(text).is_ok()
 }
 
 /// Splits `text` at the first space.

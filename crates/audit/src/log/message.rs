@@ -29,11 +29,15 @@ pub(super) fn is_message(line: &[u8]) -> bool {
     }
     let plain = without_colors(line);
     let mut words = plain.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
-    words.next().is_some_and(is_time) && words.next().is_some_and(is_level) && words.next().is_some()
+    // A collector may print its own time and level before a decision, which must not be skipped.
+    let is_decision = |word: &[u8]| word.starts_with(b"{\"log\":");
+    words.next().is_some_and(is_time)
+        && words.next().is_some_and(is_level)
+        && words.next().is_some_and(|word| !is_decision(word))
 }
 
 /// Removes the escape sequences of colors, which the server writes to the terminal of a container.
-fn without_colors(line: &[u8]) -> Vec<u8> {
+pub(super) fn without_colors(line: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(line.len());
     let mut parts = line.split(|byte| *byte == b'\x1b');
     plain.extend_from_slice(parts.next().unwrap_or_default());

@@ -1,11 +1,14 @@
 //! Reads decision logs, as a stream.
 //!
-//! A log is JSON Lines, plain or compressed with gzip or zstd. Lines may be in the frames of Docker or of the Container
-//! Runtime Interface, and the messages of `portcullis serve` may stand between them. A log with any other line is an
-//! error, and so is a log without a decision: what it lacks would look like grants that nobody uses.
+//! A log is JSON Lines, plain or compressed with gzip or zstd. Lines may be in the frames of container runtimes, log
+//! collectors and the programs that print logs. The messages of `portcullis serve` may be between them. A log with any
+//! other line is an error, and so is a log without a decision: what it lacks would look like grants that nobody uses.
 
+mod entry;
 mod frame;
 mod message;
+mod prefix;
+mod record;
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,8 +16,11 @@ use std::io::{self, BufRead, BufReader, Read};
 use portcullis_document::load::{Foreign, Unpacked, unpack};
 use portcullis_http::wire::ReplayRequest;
 
+use entry::Unread;
 use frame::{Frames, Line};
-use message::is_message;
+
+/// The help for lines whose form is not known.
+const PLAIN: &str = "give the log of `portcullis serve --log`, without other lines";
 
 /// Max bytes of one line.
 pub const MAX_LINE_BYTES: usize = 8 << 20;
@@ -34,10 +40,7 @@ pub enum LogError {
     #[error("expected a decision log, {0}")]
     Foreign(Foreign),
     /// Some lines are neither decisions nor messages of the server.
-    #[error(
-        "{broken} of its lines cannot be read as decisions; the first is line {line}: {why}; help: give the log of \
-         `portcullis serve --log`, without other lines"
-    )]
+    #[error("{broken} of its lines cannot be read as decisions; the first is line {line}: {why}; help: {help}")]
     Lines {
         /// The number of these lines.
         broken: u64,
@@ -45,6 +48,8 @@ pub enum LogError {
         line: u64,
         /// The reason why the first one cannot be read.
         why: String,
+        /// The command that writes only decisions.
+        help: &'static str,
     },
     /// There is no decision.
     #[error("it has no decision; help: give the log of `portcullis serve --log`, or leave the file out")]
@@ -55,15 +60,17 @@ pub enum LogError {
 #[derive(Default)]
 struct Broken {
     count: u64,
-    first: Option<(u64, String)>,
+    first: Option<(u64, Unread)>,
 }
 
 impl Broken {
     fn add(&mut self, line: u64, why: impl fmt::Display) {
+        self.add_unread(line, Unread { why: why.to_string(), help: None });
+    }
+
+    fn add_unread(&mut self, line: u64, unread: Unread) {
         self.count += 1;
-        if self.first.is_none() {
-            self.first = Some((line, why.to_string()));
-        }
+        self.first.get_or_insert((line, unread));
     }
 }
 
@@ -89,28 +96,26 @@ pub(crate) fn read(input: impl Read, mut each: impl FnMut(u64, &ReplayRequest<'_
             }
             return;
         };
-        let text = text.trim_ascii();
-        if text.is_empty() {
-            return;
-        }
-        match ReplayRequest::read(text) {
-            Ok(request) if request.is_decision() && request.logged().is_none() => {
-                broken.add(number, "expected a decision, found a request without one");
+        let read = entry::read(&text, &mut |request| {
+            if request.is_decision() && request.logged().is_none() {
+                let why = "expected a decision, found a request without one".to_owned();
+                return Err(Unread { why, help: None });
             }
-            Ok(request) => {
-                decisions += u64::from(request.is_decision());
-                each(number, &request);
-            }
-            Err(_) if is_message(text) => {}
-            Err(_) if !text.starts_with(b"{") => broken.add(number, "expected a JSON object"),
-            Err(error) => broken.add(number, error),
+            decisions += u64::from(request.is_decision());
+            each(number, request);
+            Ok(())
+        });
+        if let Err(unread) = read {
+            broken.add_unread(number, unread);
         }
     })?;
     if let Some(first) = frames.unfinished() {
         broken.add(first, "the rest of the line is missing");
     }
     match broken {
-        Broken { count: broken, first: Some((line, why)) } => Err(LogError::Lines { broken, line, why }),
+        Broken { count: broken, first: Some((line, Unread { why, help })) } => {
+            Err(LogError::Lines { broken, line, why, help: help.unwrap_or(PLAIN) })
+        }
         _ if decisions == 0 => Err(LogError::Empty),
         _ => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! Finds functions that read tables, files or services which only their arguments name.
+//! Finds functions that read tables, files or services which only their arguments name, and objects of other databases.
 //!
 //! The tree of the parser does not show them in every position: methods and the functions of XML have nodes of their own.
 //! The words of the text do.
@@ -10,35 +10,44 @@ use portcullis::name::Dialect;
 
 /// Functions that read a table, run a query, or read a file, from their arguments.
 const FUNCTIONS: &[&str] = &[
+    "addgeometrycolumn",
+    "associate_semantic_category_tags",
     "bfilename",
     "build_scoped_file_url",
     "build_stage_file_url",
-    "bt_metap",
-    "bt_multi_page_stats",
-    "bt_page_items",
-    "bt_page_stats",
     "connectby",
+    "copytopology",
+    "currtid",
+    "currtid2",
+    "currval",
     "dburitype",
+    "dropgeometrycolumn",
+    "dropgeometrytable",
+    "explain_model",
     "external_query",
+    "extract_semantic_categories",
     "find_extent",
+    "find_srid",
     "get_ddl",
     "get_presigned_url",
     "get_raw_page",
     "get_stage_location",
     "geturi",
     "httpuritype",
+    "lastval",
     "load_extension",
     "load_file",
-    "lo_export",
-    "lo_get",
-    "lo_import",
     "loread",
+    "nextval",
     "parse_document",
     "pg_background_launch",
+    "pg_prewarm",
     "pg_stat_file",
     "pgrowlocks",
+    "populate_geometry_columns",
     "readfile",
     "remote_query",
+    "setval",
     "st_estimated_extent",
     "st_estimatedextent",
     "st_find_extent",
@@ -46,14 +55,18 @@ const FUNCTIONS: &[&str] = &[
     "sys_dburigen",
     "to_file",
     "to_query",
+    "totopogeom",
     "ts_rewrite",
     "ts_stat",
+    "updategeometrysrid",
     "xdburitype",
     "xpath_table",
 ];
 
 /// The prefixes of the names of more such functions.
 const PREFIXES: &[&str] = &[
+    "brin_",
+    "bt_",
     "cdb_estimaterowcount",
     "cdb_query",
     "crosstab",
@@ -61,14 +74,23 @@ const PREFIXES: &[&str] = &[
     "database_to_xml",
     "dblink",
     "dictget",
+    "gin_",
+    "http_",
+    "hypopg_",
     "joinget",
+    "lo_",
     "pg_file_",
+    "pg_get_",
     "pg_logical_",
     "pg_ls_",
     "pg_read_",
+    "pg_sequence_",
+    "pg_truncate_",
     "pgr_",
     "pgstat",
+    "postgres_fdw_",
     "query_to_xml",
+    "read_",
     "run_command_on_",
     "schema_to_xml",
     "system$",
@@ -78,6 +100,12 @@ const PREFIXES: &[&str] = &[
 /// Functions that run code, call a service or read a secret. In other dialects, these are names that people choose.
 const OF_DATABRICKS: &[&str] =
     &["ai_query", "http_request", "java_method", "reflect", "secret", "try_reflect", "try_secret"];
+
+/// Functions that read a file, a model or the definition of a table. In warehouses, these are names that people choose.
+const OF_GENERIC: &[&str] = &["catboostevaluate", "evalmlmethod", "file", "getenv", "glob", "hascolumnintable"];
+
+/// The pseudo columns of a sequence.
+const SEQUENCE: &[&str] = &["currval", "nextval"];
 
 /// Functions that start like the others, but read nothing.
 const HARMLESS: &[&str] = &["system$typeof", "system$wait"];
@@ -89,17 +117,81 @@ const XQUERY: &[&str] = &["xmlexists", "xmlquery", "xmltable"];
 /// parentheses are not looked for.
 const XQUERY_READS: &[&str] = &["collection", "doc", "import", "json", "oradb", "unparsed", "uri", "view"];
 
-/// Returns each call of such a function, such as `query_to_xml()`.
+/// Returns each call of such a function, such as `query_to_xml()`, each object of another database, such as `f@link()`,
+/// and each sequence, such as `orders.nextval`.
 pub(super) fn calls(tokens: &[TokenWithSpan], dialect: Dialect) -> Vec<String> {
     let words: Vec<&Token> = tokens.iter().map(|token| &token.token).collect();
     let words: Vec<&Token> = words.into_iter().filter(|token| !matches!(token, Token::Whitespace(_))).collect();
-    let calls = words.windows(2).enumerate().filter_map(|(at, pair)| match pair {
-        [Token::Word(word), Token::LParen] if reads(word, words.get(at + 2..).unwrap_or_default(), dialect) => {
-            Some(format!("{}()", path(&words, at)))
+    let calls = words.iter().enumerate().filter_map(|(at, word)| {
+        let Token::Word(word) = word else { return None };
+        if is_remote(word, dialect) {
+            return Some(remote(&words, at));
         }
-        _ => None,
+        let reads = match words.get(at + 1..).unwrap_or_default() {
+            [Token::LParen, arguments @ ..] => {
+                reads(word, arguments, dialect) || (dialect == Dialect::Snowflake && reads_stage(arguments))
+            }
+            _ if is_sequence(word, at.checked_sub(1).and_then(|before| words.get(before)), dialect) => {
+                return Some(path(&words, at));
+            }
+            _ => false,
+        };
+        reads.then(|| format!("{}()", path(&words, at)))
     });
     calls.collect()
+}
+
+/// Returns the object of another database whose link starts in the word at an index. The domain of the link follows.
+fn remote(words: &[&Token], mut at: usize) -> String {
+    while let Some([Token::Period, Token::Word(_)]) = words.get(at + 1..at + 3) {
+        at += 2;
+    }
+    let call = if matches!(words.get(at + 1), Some(Token::LParen)) { "()" } else { "" };
+    format!("{}{call}", path(words, at))
+}
+
+/// Whether a word has the link to another database: `f@link`. The tokenizer reads both as one word.
+fn is_remote(word: &Word, dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Oracle | Dialect::Generic)
+        && word.quote_style.is_none()
+        && word.value.find('@').is_some_and(|at| at > 0)
+}
+
+/// Whether a word after a dot reads a sequence.
+fn is_sequence(word: &Word, before: Option<&&Token>, dialect: Dialect) -> bool {
+    matches!(dialect, Dialect::Oracle | Dialect::Snowflake | Dialect::Generic)
+        && matches!(before, Some(Token::Period))
+        && SEQUENCE.iter().any(|name| word.value.eq_ignore_ascii_case(name))
+}
+
+/// Whether an argument of a function is a stage: `@stage/path`, or a text that starts with a stage.
+fn reads_stage(arguments_and_rest: &[&Token]) -> bool {
+    let mut depth = 0_usize;
+    let mut before = &Token::LParen;
+    for token in arguments(arguments_and_rest) {
+        let starts = depth == 0 && matches!(before, Token::LParen | Token::Comma | Token::RArrow);
+        let is_stage = match token {
+            Token::AtSign => starts,
+            _ => starts && literal(token).is_some_and(is_stage),
+        };
+        if is_stage {
+            return true;
+        }
+        match token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        before = token;
+    }
+    false
+}
+
+/// Whether a text may be the path of a file in a stage.
+fn is_stage(text: &str) -> bool {
+    let path = text.strip_prefix('@').unwrap_or_default();
+    path.starts_with(|first: char| first.is_alphabetic() || matches!(first, '_' | '~' | '%' | '"'))
+        && !path.contains(char::is_whitespace)
 }
 
 /// Whether a function reads more than its arguments, which start at the first of `rest`.
@@ -110,6 +202,7 @@ fn reads(function: &Word, rest: &[&Token], dialect: Dialect) -> bool {
     }
     let is_known = FUNCTIONS.contains(&&*name) || PREFIXES.iter().any(|prefix| name.starts_with(prefix));
     let is_local = matches!(dialect, Dialect::Databricks | Dialect::Generic) && OF_DATABRICKS.contains(&&*name);
+    let is_local = is_local || (dialect == Dialect::Generic && OF_GENERIC.contains(&&*name));
     (is_known || is_local) && !HARMLESS.contains(&&*name)
 }
 

@@ -1,13 +1,13 @@
 //! Records what each grant of a policy was needed for.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 
 use super::grant_needs::GrantNeeds;
 use super::narrow::narrowed;
 use super::{RemovedGrant, SuggestOptions, SuggestedGrant, Suggestion, TokenAdvice, TokenSuggestion};
 use crate::log::{self, LogError};
-use crate::usage::Lines;
+use crate::usage::{Lines, NoUse, add_api, missing_apis};
 use portcullis::base::Timestamp;
 use portcullis::decision::{Decision, Replay, Request};
 use portcullis::model::{Connection, Grant, GrantKind, GrantKinds, GrantSource, Operation, Policy, Token};
@@ -22,8 +22,12 @@ pub struct Needs<'p> {
     numbers: HashMap<&'p str, usize>,
     tokens: HashMap<usize, TokenNeeds>,
     sampled: bool,
-    /// Whether a line uses a token of the policy.
-    used: bool,
+    /// Whether a line presents a token of the policy.
+    known: bool,
+    /// Whether a request of a token of the policy was allowed.
+    allowed: bool,
+    /// The APIs of all requests.
+    apis: BTreeSet<Box<str>>,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +40,15 @@ impl<'p> Needs<'p> {
     /// Creates an empty record for `policy`.
     pub fn new(policy: &'p Policy) -> Self {
         let numbers = policy.tokens().iter().map(Token::id).zip(0..).collect();
-        Self { policy, numbers, tokens: HashMap::new(), sampled: false, used: false }
+        Self {
+            policy,
+            numbers,
+            tokens: HashMap::new(),
+            sampled: false,
+            known: false,
+            allowed: false,
+            apis: BTreeSet::new(),
+        }
     }
 
     /// Reads a decision log. Allowed lines are decided again by the snapshot of `replay`, which must be that of the
@@ -57,19 +69,38 @@ impl<'p> Needs<'p> {
         self.sampled
     }
 
-    /// Whether the logs use no token of the policy: then they are the logs of another policy, or of requests without known
-    /// tokens, and show no unused grant.
-    pub fn has_no_token(&self) -> bool {
-        !self.used
+    /// Checks that the logs show which grants are used.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if no request of a token of the policy was allowed, or none still is: then every grant would look
+    /// unused.
+    pub fn check(&self) -> Result<(), NoUse> {
+        match (self.known, self.allowed) {
+            (false, _) => Err(NoUse::OtherTokens),
+            (true, false) => Err(NoUse::NothingAllowed),
+            (true, true) if self.tokens.values().all(|token| token.allowed == 0) => Err(NoUse::NothingAllowedNow),
+            (true, true) => Ok(()),
+        }
+    }
+
+    /// Returns the APIs of tokens of the policy under which the logs have no request. Grants that only they need look
+    /// unused.
+    pub fn apis_without_requests(&self) -> Vec<&'p str> {
+        missing_apis(self.policy, &self.apis)
     }
 
     fn line(&mut self, line: &ReplayRequest<'_>, replay: &Replay<'_>, now: Timestamp, lines: &mut Lines) {
         self.sampled |= line.is_sampled();
-        self.used |= line.token_id().is_some_and(|token| self.numbers.contains_key(token));
-        if line.logged().is_some_and(|logged| logged.is_err()) {
+        let number = line.token_id().and_then(|token| self.numbers.get(token)).copied();
+        self.known |= number.is_some();
+        add_api(&mut self.apis, line);
+        // A preflight has no decision.
+        if line.logged().is_none_or(|logged| logged.is_err()) {
             lines.others += 1;
             return;
         }
+        self.allowed |= number.is_some();
         let (allow, request) = match (line.decide_grants(replay, now), line.request()) {
             (Replayed::Decided(Decision::Allow(allow)), Some(request)) => (allow, request),
             (Replayed::Skipped(_), _) => {
@@ -79,11 +110,14 @@ impl<'p> Needs<'p> {
             }
             _ => {
                 lines.no_longer += 1;
+                // The token was used nevertheless.
+                if let Some(number) = number {
+                    self.tokens.entry(number).or_default();
+                }
                 return;
             }
         };
         lines.allowed += 1;
-        self.used = true;
         let Some(&number) = self.numbers.get(allow.token()) else { return };
         let considered = considered(self.policy, &request);
         let needs = self.tokens.entry(number).or_default();

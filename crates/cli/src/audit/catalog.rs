@@ -84,6 +84,12 @@ pub(super) fn require_known<'c>(
         shown.truncate(SHOWN_CONNECTIONS);
         shown.push("…".to_owned());
     }
+    if shown.is_empty() {
+        bail!(
+            "`{}` has no name that counts, because the policy has no connection\nhelp: give a policy with at least one grant",
+            path.display()
+        );
+    }
     bail!(
         "`{}` has no name that counts: expected names on {}, found names on {}",
         path.display(),

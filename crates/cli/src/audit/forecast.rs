@@ -142,7 +142,7 @@ impl<'p> Row<'p> {
 
 fn table(rows: &[Row<'_>], args: &Args, color: Color, out: &mut Stdout) -> anyhow::Result<()> {
     if rows.is_empty() {
-        writeln!(out, "no patterns: every grant names one source")?;
+        writeln!(out, "no patterns: no unexpired token has a grant of one that its APIs use")?;
         return Ok(());
     }
     let mut heading = vec!["PATTERN", "WOULD EXPOSE", "TO TOKENS"];

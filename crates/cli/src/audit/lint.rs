@@ -100,7 +100,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         allow: args.allow.iter().map(|rule| rule.code).collect(),
         ..LintOptions::at(now)
     };
-    let usage = args.usage.read(&args.policy, &read, now)?;
+    let usage = args.usage.read(&args.policy, &read, now, color)?;
     let mut names = None;
     let mut complete = true;
     if let Some(path) = &args.catalog.catalog {

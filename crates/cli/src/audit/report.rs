@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             names = Some(catalog_names).filter(|_| complete);
         }
     }
-    let usage = args.usage.read(&args.policy, &read, now)?;
+    let usage = args.usage.read(&args.policy, &read, now, color)?;
     let evidence = Evidence { names, usage: usage.as_ref() };
     let findings = lint(&read.inputs, &read.loaded, &LintOptions::at(now), evidence)?;
     let page = page(&report.with_findings(&findings));

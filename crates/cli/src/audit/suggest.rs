@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use clap::ValueEnum;
 use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::base::Timestamp;
@@ -14,6 +14,7 @@ use portcullis_audit::suggest::{Needs, SuggestOptions, Suggestion, TokenAdvice, 
 use portcullis_audit::usage::Lines;
 
 use super::catalog::{self, CatalogArgs};
+use super::usage::{note, note_apis};
 use crate::Exit;
 use crate::bounds::{MAX_COUNT, count};
 use crate::input::Spooled;
@@ -38,8 +39,9 @@ Exit codes: 0 done; 2 error, or the catalog was not read completely.";
 pub(super) struct Args {
     /// Read these decision logs; `-` is standard input
     ///
-    /// A log may be compressed with gzip or zstd, and in the frames of Docker or CRI. Each log is read twice: the second
-    /// pass replays it against the suggestion, to prove that nothing is lost. Pipes are copied to a temporary file.
+    /// A log may be compressed with gzip or zstd, and in the frames of containers, journald, syslog and log collectors.
+    /// Each log is read twice: the second pass replays it against the suggestion, to prove that nothing is lost. Pipes are
+    /// copied to a temporary file.
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     log: Vec<PathBuf>,
     /// Grant up to this many names of a schema one by one
@@ -91,19 +93,13 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         report(path, &lines.with_context(|| format!("cannot use `{}`", path.display()))?, color)?;
         logs.push(log);
     }
-    if needs.has_no_token() {
-        bail!(
-            "cannot tell which grants are used: the logs of `--log` use no token of the policy: give the logs of this policy"
-        );
-    }
+    needs.check()?;
+    note_apis(&needs.apis_without_requests(), color)?;
     if needs.is_sampled() {
         note(color, "the log is a sample of the allowed requests: more grants may be needed")?;
     }
     let options = SuggestOptions { exact: args.exact, schemas: args.schemas, drop_unused: args.drop_unused };
     let suggestion = needs.suggest(&options);
-    if args.drop_unused && suggestion.tokens.iter().all(|token| token.advice == TokenAdvice::UnusedDropped) {
-        bail!("the logs use no token of the policy: leave `--drop-unused` out, or give the logs of this policy");
-    }
     let confirmed = suggestion.confirm(policy)?;
     let mut replayed = 0;
     for log in &mut logs {
@@ -141,12 +137,6 @@ fn report(path: &Path, lines: &Lines, color: Color) -> anyhow::Result<()> {
         note(color, &format!("`{name}` has {requests} that cannot be replayed: their tokens keep all grants"))?;
     }
     Ok(())
-}
-
-fn note(color: Color, text: &str) -> anyhow::Result<()> {
-    let mut stderr = io::stderr().lock();
-    let label = Painted::bold(color.on(&stderr), "note:");
-    Ok(writeln!(stderr, "{label} {text}")?)
 }
 
 /// Returns the counts for a catalog, unless it was interrupted, and whether it was read completely.

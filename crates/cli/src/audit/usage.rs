@@ -1,16 +1,17 @@
 //! The usage of tokens and grants: from decision logs or a registry.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, bail};
-use portcullis::base::Timestamp;
+use anyhow::Context;
+use portcullis::base::{Timestamp, quoted};
 use portcullis::decision::Replay;
 use portcullis::model::Token;
 use portcullis_audit::usage::Usage;
 use portcullis_registry::{Location, Registry};
 
 use crate::input::Opened;
-use crate::output::Inputs;
+use crate::output::{Color, Inputs, Painted};
 use crate::policy::{PolicyArgs, ReadPolicy};
 
 #[derive(Debug, clap::Args)]
@@ -18,7 +19,8 @@ pub(super) struct UsageArgs {
     /// Read usage from these decision logs
     ///
     /// A token or grant is used if the log has a request that it allowed. Without logs, the usage that a registry recorded
-    /// counts. A log may be compressed with gzip or zstd, and in the frames of Docker or CRI. `-` is standard input.
+    /// counts. A log may be compressed with gzip or zstd, and in the frames of containers, journald, syslog and log
+    /// collectors. `-` is standard input.
     #[arg(long = "log", alias = "usage", value_name = "FILE", num_args = 1..)]
     logs: Vec<PathBuf>,
 }
@@ -30,7 +32,13 @@ impl UsageArgs {
     }
 
     /// Returns the recorded usage; `None` if there is no record.
-    pub(super) fn read(&self, policy: &PolicyArgs, read: &ReadPolicy, now: Timestamp) -> anyhow::Result<Option<Usage>> {
+    pub(super) fn read(
+        &self,
+        policy: &PolicyArgs,
+        read: &ReadPolicy,
+        now: Timestamp,
+        color: Color,
+    ) -> anyhow::Result<Option<Usage>> {
         if !self.logs.is_empty() {
             let snapshot = read.snapshot(&policy.compile_options())?;
             let replay = Replay::new(&snapshot);
@@ -39,11 +47,8 @@ impl UsageArgs {
                 let log = Opened::open(path, "--log")?;
                 usage.read(log, &replay, now).with_context(|| format!("cannot use `{}`", path.display()))?;
             }
-            if usage.has_no_token_of(read.policy()?) {
-                bail!(
-                    "cannot tell which grants are used: the logs of `--log` use no token of the policy: give the logs of this policy"
-                );
-            }
+            usage.check(read.policy()?)?;
+            note_apis(&usage.apis_without_requests(read.policy()?), color)?;
             return Ok(Some(usage));
         }
         let Some(url) = policy.registry()? else { return Ok(None) };
@@ -63,4 +68,22 @@ impl UsageArgs {
         }
         Ok(Some(usage))
     }
+}
+
+/// Notes the APIs without requests in the logs, on standard error.
+pub(super) fn note_apis(missing: &[&str], color: Color) -> anyhow::Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let apis: Vec<String> = missing.iter().map(|api| quoted(api)).collect();
+    let apis = apis.join(", ");
+    let what = "tokens and grants that are needed only there look unused";
+    note(color, &format!("the logs have no request under {apis}: {what}"))
+}
+
+/// Writes a note to standard error.
+pub(super) fn note(color: Color, text: &str) -> anyhow::Result<()> {
+    let mut stderr = io::stderr().lock();
+    let label = Painted::bold(color.on(&stderr), "note:");
+    Ok(writeln!(stderr, "{label} {text}")?)
 }

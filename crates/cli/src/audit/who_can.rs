@@ -10,7 +10,7 @@ use portcullis::model::{Api, Connection, Expiry, Grant, GrantKind, Operation, Po
 use portcullis::name::{CanonicalName, Name, NameBuffer, undecorated};
 use portcullis::query::{NamedSource, NormalForm, looks_like_query};
 use portcullis::snapshot::Snapshot;
-use portcullis_audit::near_names::{self, Hint};
+use portcullis_audit::near_names::{self, Hint, OtherSegments};
 use portcullis_audit::near_texts;
 use portcullis_audit::reads::{Followed, Unfollowed};
 use portcullis_audit::who_can::{Access, Reach, Reader, reach, readers, readers_through};
@@ -39,7 +39,8 @@ Examples:
 
 Each row is a decision of the engine. Tokens that only run a query or named
 source that reads the table are marked. Referers do not authenticate: anyone
-with a secret can send any referer.
+with a secret can send any referer. A name with other segments than granted
+names have is an error, because its database is not known.
 
 Exit codes: 0 done; 2 error.";
 
@@ -101,7 +102,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let source = source_of(&args.source, connection, &policy)?;
     let found = readers(&policy, &snapshot, connection.name(), &source, now);
     let mut rows: Vec<ReaderRow<'_>> = found.iter().map(|reader| ReaderRow::of(reader, &policy, None)).collect();
-    let (mut unfollowed, mut hints) = (Vec::new(), Vec::new());
+    let (mut unfollowed, mut hints, mut undecided) = (Vec::new(), Vec::new(), None);
     let followed;
     match &source {
         RequestedSource::Resource(text) => {
@@ -117,6 +118,7 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
                 hints.retain(|hint| matches!(hint, Hint::LiteralStar(_)));
             } else {
                 hints.extend(near_texts::resource_as_other_kind(&policy, connection, text));
+                undecided = near_names::other_segments(&policy, connection, &name, &followed);
             }
         }
         RequestedSource::NamedSource(name) if !rows.iter().any(ReaderRow::names_it) => {
@@ -128,17 +130,46 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         }
         _ => {}
     }
-    match args.format {
-        Format::Table => reader_table(&rows, now, color, &mut out)?,
-        Format::Json => json(&rows, &mut out)?,
-        Format::Csv => reader_csv(&rows, &mut out)?,
+    let near = undecided.as_ref().and_then(|_| {
+        let at = hints.iter().position(|hint| matches!(hint, Hint::Near(_)))?;
+        Some(hints.remove(at))
+    });
+    // Rows are certain, although other tokens may be able to read the source, too.
+    if undecided.is_none() || !rows.is_empty() {
+        match args.format {
+            Format::Table => reader_table(&rows, now, color, &mut out)?,
+            Format::Json => json(&rows, &mut out)?,
+            Format::Csv => reader_csv(&rows, &mut out)?,
+        }
+        out.flush()?;
     }
-    out.flush()?;
     reads::note(&unfollowed, color)?;
-    if let Some((_, text)) = source.parts() {
-        named::note(&hints, text, connection.name(), color)?;
+    let Some((_, text)) = source.parts() else { return Ok(Exit::Success) };
+    named::note(&hints, text, connection.name(), color)?;
+    match undecided {
+        Some(other) => bail!(cannot_tell(&other, text, connection, near.as_ref())),
+        None => Ok(Exit::Success),
     }
-    Ok(Exit::Success)
+}
+
+/// Describes why nobody knows which tokens can read the resource `text`. `near` has granted names that it may mean.
+fn cannot_tell(other: &OtherSegments, text: &str, connection: &Connection, near: Option<&Hint>) -> String {
+    let OtherSegments { segments, granted } = other;
+    let granted: Vec<String> = granted.iter().map(ToString::to_string).collect();
+    let help = match near {
+        Some(Hint::Near(names)) => {
+            let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
+            format!("did you mean {}?", names.join(" or "))
+        }
+        _ => "write the name with the segments that granted names have".to_owned(),
+    };
+    format!(
+        "cannot tell which tokens can read {}: it has {}, and granted names on {} have {}\nhelp: {help}",
+        quoted(text),
+        counted(*segments as u64, "segment"),
+        quoted(connection.name()),
+        granted.join(" or ")
+    )
 }
 
 /// Returns the source of the arguments. Fails if it is malformed, because no token could read it.
@@ -179,7 +210,8 @@ struct ReaderRow<'p> {
     referers: Option<Vec<String>>,
     /// Whether the token reads the table only by running a query or named source.
     through_queries: bool,
-    /// Whether no query of the row names the table, but calls in them may read it.
+    /// Whether no query of the row is known to read the table, but some may: through calls, or because their reads are not
+    /// known.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     may_read: bool,
     grants: Vec<GrantRow>,
@@ -328,7 +360,7 @@ fn reader_table(rows: &[ReaderRow<'_>], now: Timestamp, color: Color, out: &mut 
         write!(out, ", and {} only through queries", counted(read, "more token"))?;
     }
     if may_read > 0 {
-        write!(out, ", and {} may read it through calls in queries", counted(may_read, "more token"))?;
+        write!(out, ", and {} may read it through queries", counted(may_read, "more token"))?;
     }
     writeln!(out)?;
     Ok(())

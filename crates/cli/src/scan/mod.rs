@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::ValueEnum;
+use portcullis::base::{quoted, unexpanded_home};
 use portcullis_scan::files::{Globs, Selection};
 use portcullis_scan::{Detector, Limits, Prefixes, Report, Scanner, files, git};
 
@@ -63,12 +64,12 @@ pub(super) struct Args {
     #[arg(long)]
     staged: bool,
     /// Scan only files that match this glob, such as `*.js`; may be repeated
-    #[arg(long, value_name = "GLOB", conflicts_with_all = ["git", "staged"])]
+    #[arg(long, value_name = "GLOB", value_parser = glob, conflicts_with_all = ["git", "staged"])]
     include: Vec<String>,
     /// Leave out files and folders that match this glob; may be repeated
     ///
     /// Globs are relative to each PATH. Without a slash, they apply to names in every folder.
-    #[arg(long, value_name = "GLOB", conflicts_with_all = ["git", "staged"])]
+    #[arg(long, value_name = "GLOB", value_parser = glob, conflicts_with_all = ["git", "staged"])]
     exclude: Vec<String>,
     /// Also scan files that `.gitignore` excludes
     #[arg(long, conflicts_with_all = ["git", "staged"])]
@@ -115,6 +116,28 @@ pub(super) struct Args {
     catalog: CatalogArgs,
     #[command(flatten)]
     policy: PolicyArgs,
+}
+
+/// Reads a glob, which is relative to each PATH. Another one would match nothing.
+fn glob(text: &str) -> Result<String, String> {
+    let relative = |text: &str| {
+        let parts = text.split('/').filter(|part| !matches!(*part, "" | "." | ".."));
+        let relative = parts.collect::<Vec<_>>().join("/");
+        if relative.is_empty() { "*.js".to_owned() } else { relative }
+    };
+    if let Some([message, _]) = unexpanded_home(text, "the glob", "", "", quoted) {
+        let rest = text.split_once('/').map_or("", |(_, rest)| rest);
+        return Err(format!(
+            "{message}\nhelp: write a glob that is relative to PATH, such as {}; a folder that is named like this is {}",
+            quoted(&relative(rest)),
+            quoted(&format!("./{text}"))
+        ));
+    }
+    if text.split('/').any(|part| part == "..") || text.trim_matches(['.', '/']).is_empty() {
+        let fix = quoted(&relative(text));
+        return Err(format!("expected a glob that is relative to PATH, found {}\nhelp: write {fix}", quoted(text)));
+    }
+    Ok(text.to_owned())
 }
 
 /// The limit of `--max-depth`. Each level needs a part of the stack.

@@ -22,13 +22,31 @@ pub fn json_message(error: &serde_json::Error) -> Box<str> {
     reworded(message.strip_suffix(&position).unwrap_or(&message)).into()
 }
 
+/// The messages of `serde_json` about syntax, each with its words here.
+const SYNTAX: [(&str, &str); 11] = [
+    ("expected ident", "expected value"),
+    ("key must be a string", "expected a key in double quotes"),
+    ("trailing comma", "expected a value after the comma"),
+    ("trailing characters", "expected nothing after the JSON"),
+    ("invalid escape", "unknown escape in a string"),
+    (
+        "control character (\\u0000-\\u001F) found while parsing a string",
+        "expected an escape, found a control character in a string",
+    ),
+    ("unexpected end of hex escape", "an escape is half of a surrogate pair"),
+    ("lone leading surrogate in hex escape", "an escape is half of a surrogate pair"),
+    ("invalid number", "expected a number such as `1` or `0.5`"),
+    ("number out of range", "the number is too large"),
+    ("invalid unicode code point", "the text is not UTF-8"),
+];
+
 /// Rewords a message of `serde` or `serde_json`. Returns other messages, which are of the project, as they are.
 fn reworded(message: &str) -> String {
     if let Some(inside) = message.strip_prefix("EOF while parsing ") {
         return format!("{CUT_OFF}{inside}");
     }
-    if message == "expected ident" {
-        return "expected value".to_owned();
+    if let Some((_, ours)) = SYNTAX.iter().find(|(theirs, _)| message == *theirs) {
+        return (*ours).to_owned();
     }
     if let Some(name) = between(message, "missing field `", "`") {
         return format!("{} is missing", quoted(name));
@@ -169,6 +187,15 @@ mod tests {
             ("{", "the JSON is cut off in an object"),
             ("trux", "expected value"),
             ("tru", "the JSON is cut off in a value"),
+            ("{path: 1}", "expected a key in double quotes"),
+            (r#"{"path": "a",}"#, "expected a value after the comma"),
+            (r#"{"path": "a"} {}"#, "expected nothing after the JSON"),
+            (r#"{"path": "\x"}"#, "unknown escape in a string"),
+            ("{\"path\": \"a\tb\"}", "expected an escape, found a control character in a string"),
+            (r#"{"path": "\ud800"}"#, "an escape is half of a surrogate pair"),
+            (r#"{"path": "\ud800\u0041"}"#, "an escape is half of a surrogate pair"),
+            (r#"{"path": "a", "count": 01}"#, "expected a number such as `1` or `0.5`"),
+            (r#"{"path": "a", "count": 1e999}"#, "the number is too large"),
         ] {
             let error = serde_json::from_str::<Route>(text).unwrap_err();
             assert_eq!(&*json_message(&error), expected, "{text}: {error}");

@@ -31,7 +31,7 @@ const FORMS: &str = "an object with `tokens`, a list of tokens, or one token a l
 ///
 /// let document = read("{\"id\": \"a\", \"allowed_apis\": [\"lds\"]}\n{\"id\": \"b\",}\n")?;
 /// let [problem] = document.problems().try_into().unwrap();
-/// assert_eq!(problem.to_string(), "tokens[1]: trailing comma at line 2 column 12");
+/// assert_eq!(problem.to_string(), "tokens[1]: expected a value after the comma at line 2 column 12");
 /// # Ok::<(), portcullis_document::definition::SyntaxError>(())
 /// ```
 pub fn read(text: &str) -> Result<Document<'_>, SyntaxError> {

@@ -39,7 +39,7 @@ fn errors_have_a_message_and_a_column() {
         ("", "the JSON is cut off in a value"),
         ("[1]", "expected an object, found a list"),
         (r#""s3cret""#, "expected an object, found a string"),
-        ("{} {}", "trailing characters (column 4)"),
+        ("{} {}", "expected nothing after the JSON (column 4)"),
         ("{}", "`api` is missing"),
         (r#"{"api": "maps", "resource": "a.b"}"#, "`connection` is missing"),
         (

@@ -111,7 +111,7 @@ mod tests {
             (list, "\"[]\"", "`evaluations`: expected a list of requests, such as `[{}]`, found a string"),
             (list, "null", "`evaluations`: expected a list of requests, such as `[{}]`, found null"),
             (Place::Body, "[1,\n2", "the JSON is cut off in a list (line 2 column 1)"),
-            (Place::Body, "[1] 2", "trailing characters (line 1 column 5)"),
+            (Place::Body, "[1] 2", "expected nothing after the JSON (line 1 column 5)"),
         ] {
             let Err(Refused::Invalid(found)) = elements(place, text.as_bytes(), 3) else { panic!("{text}") };
             assert_eq!(found, expected, "{text}");

@@ -150,7 +150,7 @@ mod tests {
             (r#"{"inner": {"id": "a", "id": "b"}}"#, "`inner.id` is given more than once"),
             (r#"{"inner": {"id": "a"}, "inner": {"id": "a"}}"#, "`inner` is given more than once"),
             (r#"{"inner": {"id": "a"}"#, "the JSON is cut off in an object (line 1 column 21)"),
-            (r#"{"inner": {"id": "\ud800"}}"#, "unexpected end of hex escape (line 1 column 25)"),
+            (r#"{"inner": {"id": "\ud800"}}"#, "an escape is half of a surrogate pair (line 1 column 25)"),
             ("", "the JSON is cut off in a value (line 1 column 0)"),
         ] {
             assert_eq!(read(Place::Body, text), Err(error.to_owned()), "{text}");
@@ -166,7 +166,7 @@ mod tests {
             (
                 Place::Element("list", 0),
                 r#"{"inner": {"id": "\ud800"}}"#,
-                "`list[0].inner.id`: unexpected end of hex escape",
+                "`list[0].inner.id`: an escape is half of a surrogate pair",
             ),
             (Place::Member("options"), "[]", "`options`: expected an object, found a list"),
             (

@@ -193,7 +193,7 @@ fn lines_count_tokens() {
         &[
             "tokens[1]: the JSON is cut off in a string at line 3 column 31",
             "tokens[2]: expected an object, found a number",
-            "tokens[3]: trailing characters at line 6 column 32",
+            "tokens[3]: expected nothing after the JSON at line 6 column 32",
         ],
     );
     let document = read(text).unwrap();
