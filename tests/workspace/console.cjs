@@ -177,6 +177,7 @@ const main = async () => {
       await page.fill("#try-source", "acme.shared.stores");
       await page.waitForSelector("#decision .badge.deny");
       await page.waitForSelector("#decision >> text=source_not_granted");
+      assert.ok(!(await page.locator("#decision").textContent()).includes("`"), await page.locator("#decision").innerHTML());
       await page.fill("#try-source", "acme.shared.roads_2025");
       await page.waitForSelector("#decision .badge.allow");
     });

@@ -22,7 +22,7 @@ use portcullis_registry::record::{Connection, NamedSource};
 use super::catalog::Names as CatalogNames;
 use super::connections::doubt;
 use super::form::Form;
-use super::words::{counted, grouped, prose, safe, sentence, short};
+use super::words::{counted, grouped, marked, prose, safe, short};
 use crate::catalog::Catalog;
 use crate::previews::TimeLimit;
 use crate::problem::Problem;
@@ -360,7 +360,7 @@ fn verdict(attempt: &Attempt, explained: &Explanation) -> Markup {
         }
         @if !explained.near_misses().is_empty() {
             h3 { "Near misses" }
-            ul { @for miss in explained.near_misses() { li { (safe(&sentence(&miss.message))) @if let Some(help) = &miss.help { " " span.soft { (safe(&sentence(help))) } } } } }
+            ul { @for miss in explained.near_misses() { li { (prose(&miss.message)) @if let Some(help) = &miss.help { " " span.soft { (prose(help)) } } } } }
         }
         details {
             summary { "The nine checks" }
@@ -368,7 +368,7 @@ fn verdict(attempt: &Attempt, explained: &Explanation) -> Markup {
                 @for check in explained.checks() {
                     li class=(check.outcome.as_str()) {
                         b { (outcome(check.outcome)) } " " (check.question)
-                        @if !check.detail.is_empty() { " " span.soft { (safe(&check.detail)) } }
+                        @if !check.detail.is_empty() { " " span.soft { (marked(&check.detail)) } }
                     }
                 }
             }

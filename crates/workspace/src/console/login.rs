@@ -21,7 +21,7 @@ use super::visit::Console;
 use super::words::safe;
 use super::{failure, signed_out};
 use crate::address::address_name;
-use crate::authenticate::{check_same_site, is_cross_site, only_looks};
+use crate::authenticate::{check_same_site, only_looks};
 use crate::endpoint::body_of;
 use crate::identity::Identity;
 use crate::problem::Problem;
@@ -61,12 +61,17 @@ async fn login(State(console): State<Arc<Console>>, request: Request) -> Respons
         let user = user_of(workspace, &from, &link).await?;
         let current = workspace.session(headers).await?;
         let is_same = |current: &Identity| current.user == user && current.person.is_none();
-        if is_cross_site(headers) || current.as_ref().is_some_and(|current| !is_same(current)) {
+        if is_opened_elsewhere(headers) || current.as_ref().is_some_and(|current| !is_same(current)) {
             return Ok(question(workspace, &user, current.as_ref(), &link));
         }
         start_session(workspace, headers, &link, redirect).await
     };
     checked.await.unwrap_or_else(|problem| failed(workspace, headers, &problem, "/"))
+}
+
+/// Whether a page of another origin opens the link, also one of the same site: it may hide the session's cookie by another one.
+fn is_opened_elsewhere(headers: &HeaderMap) -> bool {
+    headers.get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin")
 }
 
 /// Signs the user of a login link in who was asked.

@@ -6,7 +6,7 @@ use maud::html;
 
 use super::layout::{self, Shell, Tab};
 use super::respond;
-use super::words::{safe, sentence};
+use super::words::{prose, safe};
 use crate::service::Workspace;
 use crate::sign_in::own_page::start;
 
@@ -19,7 +19,7 @@ pub(super) fn page(workspace: &Workspace, status: StatusCode, page: &str) -> Res
             p.lead { "Create, narrow, rotate and delete the credentials that read your warehouse." }
             @if let Some(provider) = sign_in.provider() {
                 @if let Some(refusal) = provider.problem() {
-                    div.notice.error role="alert" { p { (safe(&sentence(&refusal.message()))) " " span.help { (sentence(refusal.help())) } } }
+                    div.notice.error role="alert" { p { (prose(&refusal.message())) " " span.help { (prose(refusal.help())) } } }
                 }
                 p { a.button.primary href={ (base) (start(page)) } { "Sign in with " (safe(&provider.issuer().host())) } }
             }

@@ -31,12 +31,16 @@ pub(super) fn sentence(message: &str) -> String {
     format!("{}{}{end}", first.to_uppercase(), characters.as_str())
 }
 
-/// Shows a message as a sentence: texts in backticks are code, and characters that readers cannot see are escaped.
+/// Shows a message as a sentence: see [`marked`].
 pub(super) fn prose(message: &str) -> Markup {
-    let text = sentence(message);
+    marked(&sentence(message))
+}
+
+/// Shows a text in which texts in backticks are code. Characters that readers cannot see are escaped.
+pub(super) fn marked(text: &str) -> Markup {
     // Without its partner, a backtick is only a character.
     let is_paired = text.matches('`').count().is_multiple_of(2);
-    let parts: Vec<&str> = if is_paired { text.split('`').collect() } else { vec![&text] };
+    let parts: Vec<&str> = if is_paired { text.split('`').collect() } else { vec![text] };
     html! {
         @for (at, part) in parts.into_iter().enumerate() {
             @if at % 2 == 1 { code { (safe(part)) } } @else { (safe(part)) }

@@ -62,8 +62,10 @@ fn a_link_replaces_the_session_of_another_user_only_if_the_user_wants_it() {
 fn a_link_that_another_site_opens_asks_first() {
     let server = Server::start();
     let path = link(&server, "mallory");
-    let page = server.send("GET", &path, &[("sec-fetch-site", "cross-site")], "").expect(200);
-    assert!(page.body.contains("Sign in as mallory?") && page.header("set-cookie").is_none(), "{page:?}");
+    for site in ["cross-site", "same-site"] {
+        let page = server.send("GET", &path, &[("sec-fetch-site", site)], "").expect(200);
+        assert!(page.body.contains("Sign in as mallory?") && page.header("set-cookie").is_none(), "{site}: {page:?}");
+    }
     let own = format!("http://{}", server.address);
     confirm(&server, &path, "", Some(&own)).expect(200);
     let path = link(&server, "ana");
