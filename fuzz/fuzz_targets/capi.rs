@@ -1,6 +1,6 @@
 #![no_main]
 
-#[path = "../../crates/capi/tests/surface/property.rs"]
+#[path = "../../crates/capi/tests/it/surface/property.rs"]
 mod property;
 
 libfuzzer_sys::fuzz_target!(|input: &[u8]| {
