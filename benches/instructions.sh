@@ -8,13 +8,12 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 # The results depend on how the program is built: incremental builds and other flags inline other functions.
 unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS CARGO_BUILD_RUSTFLAGS
-# Prints the path of the benchmark $2 of the package $1.
-built() {
-    CARGO_INCREMENTAL=0 cargo bench --locked -p "$1" --bench "$2" --no-run --message-format=json 2>/dev/null |
-        sed -n "s/.*\"executable\":\"\([^\"]*$2[^\"]*\)\".*/\1/p" | tail -n 1
-}
-instructions=$(built portcullis instructions)
-answers=$(built portcullis-capi answers)
+built=$(CARGO_INCREMENTAL=0 cargo bench --locked -p portcullis-benches -p portcullis-capi-benches --bench instructions --bench answers \
+    --no-run --message-format=json 2>/dev/null | sed -n 's/.*"executable":"\([^"]*\)".*/\1/p')
+# Prints the path of a benchmark.
+path() { grep "/$1-[0-9a-f]*$" <<<"$built"; }
+instructions=$(path instructions)
+answers=$(path answers)
 # Counts only inside the function: the program prepares its data with hash tables that have random seeds.
 count() {
     valgrind --tool=callgrind --callgrind-out-file=/dev/null --toggle-collect="*counted_$2*" "$1" 2>&1 |

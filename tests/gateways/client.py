@@ -1,5 +1,6 @@
 """Sends requests as bytes, in HTTP/1.1 and HTTP/2, however odd they are."""
 
+import collections
 import contextlib
 import socket
 import ssl
@@ -58,42 +59,107 @@ def is_whole(answer, raw):
     return b"content-length" in headers and len(body) >= int(headers[b"content-length"])
 
 
-def exchange2(port, headers, body=b"", trailers=None, timeout=PATIENCE, context=None):
-    """Sends a request in HTTP/2; returns status and body, or 0 if there is no answer.
+class Connection2:
+    """A connection in HTTP/2 that sends one request after the other. Without TLS the server must know that HTTP/2 comes."""
 
-    The headers, pseudo-headers among them, are sent as they are. Without TLS the server must know that HTTP/2 comes.
-    """
-    config = h2.config.H2Configuration(client_side=True,
-                                       header_encoding="utf-8", validate_outbound_headers=False,
-                                       normalize_outbound_headers=False,
-                                       validate_inbound_headers=False)
-    connection = h2.connection.H2Connection(config)
-    status, answer = 0, b""
-    with contextlib.closing(socket.create_connection(
-        ("127.0.0.1", port), timeout)) as plain, contextlib.suppress(OSError, h2.exceptions.ProtocolError):
-        sender = context.wrap_socket(plain, server_hostname="localhost") if context else plain
-        connection.initiate_connection()
-        stream = connection.get_next_available_stream_id()
-        connection.send_headers(stream, headers, end_stream=not body and not trailers)
-        if body:
-            connection.send_data(stream, body, end_stream=not trailers)
-        if trailers:
-            connection.send_headers(stream, trailers, end_stream=True)
-        sender.sendall(connection.data_to_send())
-        while True:
-            received = sender.recv(65536)
-            if not received:
-                break
-            for event in connection.receive_data(received):
-                if isinstance(event, h2.events.ResponseReceived):
-                    status = int(dict(event.headers)[":status"])
-                elif isinstance(event, h2.events.DataReceived):
-                    answer += event.data
-                    connection.acknowledge_received_data(event.flow_controlled_length, stream)
-                elif isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset, h2.events.ConnectionTerminated)):
-                    return status, answer
-            sender.sendall(connection.data_to_send())
-    return status, answer
+    def __init__(self, port, context=None, timeout=PATIENCE):
+        config = h2.config.H2Configuration(client_side=True,
+                                           header_encoding="utf-8", validate_outbound_headers=False,
+                                           normalize_outbound_headers=False,
+                                           validate_inbound_headers=False)
+        self.state, self.sender = h2.connection.H2Connection(config), None
+        # Whether another request may follow, and whether the server let the last one wait too long.
+        self.is_reusable = self.has_waited = False
+        plain = socket.create_connection(("127.0.0.1", port), timeout)
+        try:
+            self.sender = context.wrap_socket(plain, server_hostname="localhost") if context else plain
+        finally:
+            if self.sender is None:
+                plain.close()
+        self.state.initiate_connection()
+
+    def exchange(self, headers, body=b"", trailers=None):
+        """Sends a request; returns status and body, or 0 if there is no answer.
+
+        The headers, pseudo-headers among them, are sent as they are.
+        """
+        self.is_reusable, status, answer = False, 0, b""
+        try:
+            stream = self.state.get_next_available_stream_id()
+            self.state.send_headers(stream, headers, end_stream=not body and not trailers)
+            if body:
+                self.state.send_data(stream, body, end_stream=not trailers)
+            if trailers:
+                self.state.send_headers(stream, trailers, end_stream=True)
+            self.sender.sendall(self.state.data_to_send())
+            while True:
+                received = self.sender.recv(65536)
+                if not received:
+                    break
+                has_ended, is_terminated = False, False
+                for event in self.state.receive_data(received):
+                    if isinstance(event, h2.events.ConnectionTerminated):
+                        is_terminated = True
+                    elif getattr(event, "stream_id", None) != stream:
+                        # The end of an earlier request.
+                        continue
+                    elif isinstance(event, h2.events.ResponseReceived):
+                        status = int(dict(event.headers)[":status"])
+                    elif isinstance(event, h2.events.DataReceived):
+                        answer += event.data
+                        self.state.acknowledge_received_data(event.flow_controlled_length, stream)
+                    elif isinstance(event, (h2.events.StreamEnded, h2.events.StreamReset)):
+                        has_ended = True
+                if has_ended or is_terminated:
+                    self.is_reusable = not is_terminated
+                    break
+                self.sender.sendall(self.state.data_to_send())
+        except TimeoutError:
+            self.has_waited = True
+        except (OSError, h2.exceptions.ProtocolError):
+            pass
+        return status, answer
+
+    def close(self):
+        self.sender.close()
+
+
+def exchange2(port, headers, body=b"", trailers=None, timeout=PATIENCE, context=None):
+    """Sends a request in HTTP/2 on a connection of its own; returns status and body, or 0 if there is no answer."""
+    with contextlib.suppress(OSError), contextlib.closing(Connection2(port, context, timeout)) as connection:
+        return connection.exchange(headers, body, trailers)
+    return 0, b""
+
+
+class Client2:
+    """Sends requests in HTTP/2 from any thread. Keeps connections, as browsers do, while the server keeps them."""
+
+    def __init__(self, port, context=None):
+        self.port, self.context, self.idle = port, context, collections.deque()
+
+    def exchange(self, headers, body=b"", trailers=None):
+        """Sends a request; returns status and body, or 0 if there is no answer."""
+        with contextlib.suppress(IndexError):
+            kept = self.idle.pop()
+            answer = self.through(kept, headers, body, trailers)
+            # Otherwise the server ended the connection, maybe before it read this request.
+            if answer[0] or kept.is_reusable or kept.has_waited:
+                return answer
+        with contextlib.suppress(OSError):
+            return self.through(Connection2(self.port, self.context), headers, body, trailers)
+        return 0, b""
+
+    def through(self, connection, *request):
+        found = connection.exchange(*request)
+        if connection.is_reusable:
+            self.idle.append(connection)
+        else:
+            connection.close()
+        return found
+
+    def close(self):
+        while self.idle:
+            self.idle.pop().close()
 
 
 def trusting():

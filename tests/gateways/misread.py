@@ -161,7 +161,7 @@ def send2(gateway, request, case):
     # Clients may leave out the length; browsers do not.
     is_mutation = is_other or ":" in request.label
     fields = change(request.fields(case, has_length=not (is_other or request.chunked or is_mutation and case % 5 == 4)))
-    return client.exchange2(gateway.port, fields, body or b"", trailers, context=TRUSTING)[0]
+    return gateway.client2.exchange(fields, body or b"", trailers)[0]
 
 
 def judge(arrived, found, policy, complain=problem):
@@ -333,6 +333,8 @@ def drive(binary, wanted, directory):
             gateway = processes.gateway(name, file, command, directory, port, recorders[name].port, examples, path)
             stack.callback(gateway.stop)
             gateway.name, gateway.has_body = name, has_body
+            gateway.client2 = client.Client2(gateway.port, TRUSTING)
+            stack.callback(gateway.client2.close)
             return gateway
 
         for each in [*processes.GATEWAYS, *processes.IN_PROCESS]:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -38,10 +39,17 @@ INSTALLED = {
 }
 
 
+# The system gives these ports to outgoing connections, so one could take a port before its server listens.
+FIRST_EPHEMERAL = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+
+
 def free_port():
-    with contextlib.closing(socket.socket()) as it:
-        it.bind(("127.0.0.1", 0))
-        return it.getsockname()[1]
+    """Returns a port that nobody uses, and that no outgoing connection takes."""
+    while True:
+        port = random.SystemRandom().randrange(10_000, FIRST_EPHEMERAL)
+        with contextlib.closing(socket.socket()) as it, contextlib.suppress(OSError):
+            it.bind(("127.0.0.1", port))
+            return port
 
 
 @functools.cache

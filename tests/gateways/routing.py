@@ -4,6 +4,7 @@ Whatever nginx does, a denied source is not read, and an allowed one is read onc
 """
 
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -16,17 +17,16 @@ import tempfile
 import time
 
 import client
+import demo
 import drive
 import endurance
 import inprocess
 import processes
+from demo import GOOD, PATH, SECRET, ask
 from upstream import Upstream
 
 FILES = pathlib.Path(__file__).with_name("nginx")
 MODULE = next(each for each in processes.IN_PROCESS if each[0] == "nginx-module")
-ROOT = "/v3/maps/carto_dw/table"
-GOOD, SECRET = "acme.public.stores", "acme.private.stores"
-HEADERS = inprocess.GOOD["headers"]
 
 # The suffix of the path, and for an allowed source: the status, and how many requests reach the upstream.
 LOCATIONS = [
@@ -66,35 +66,25 @@ LOCATIONS = [
 ]
 
 
-def ask(port, path, method="GET", more=(), body=None):
-    return drive.send(port, {"method": method, "url": path, "headers": HEADERS, "body": body}, more)
-
-
-def reached(upstream, before):
-    """What reached the upstream since; also later, for requests that nobody waits for."""
-    time.sleep(0.02)
-    return upstream.seen[before:]
-
-
 def locations(port, upstream):
     for suffix, expected, count in LOCATIONS:
         for method in ("GET", "HEAD"):
             before = len(upstream.seen)
-            status, _, body = ask(port, f"{ROOT}{suffix}?name={GOOD}", method)
-            seen = reached(upstream, before)
+            status, _, body = ask(port, f"{PATH}{suffix}?name={GOOD}", method)
+            seen = upstream.settled(before)
             drive.check(status == expected and (len(seen) == count or method == "HEAD"), method, suffix, "with an allowed source:",
                         status, body[:200], [each["path"] for each in seen])
             drive.check(not any(SECRET in each["path"] for each in seen), suffix, "reads another source:", seen)
             drive.check(all(each["headers"].get("x-portcullis-token-id") == ["store-map"] for each in seen), suffix, seen)
             before = len(upstream.seen)
-            status, headers, body = ask(port, f"{ROOT}{suffix}?name={SECRET}", method)
+            status, headers, body = ask(port, f"{PATH}{suffix}?name={SECRET}", method)
             is_denial = method == "HEAD" and body == b"" or body.startswith(b"{") and b'"source_not_granted"' in body
             # A client that cannot tell where an answer ends reads the next one as a part of it.
             is_long = int(headers.get("content-length", -1)) == (len(body) if method == "GET" else 85)
-            drive.check(status == 403 and is_denial and is_long and not reached(upstream, before), method, suffix,
+            drive.check(status == 403 and is_denial and is_long and not upstream.settled(before), method, suffix,
                         "with a denied source:", status, headers.items(), body[:200])
     # Nothing follows the response, although the request after it is denied.
-    raw = f"GET {ROOT}/after?name={GOOD} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + "".join(f"{n}: {v}\r\n" for n, v in HEADERS.items())
+    raw = demo.head("GET", f"{PATH}/after?name={GOOD}")
     status, body = client.exchange(port, (raw + "\r\n").encode())
     drive.check(status == 200 and body.endswith(b"}") and b"reason" not in body, "/after is answered", status, body[-300:])
     for path, expected in ((f"/short?name={GOOD}", 403), (f"/shorter?name={GOOD}", 200), (f"/shorter?name={SECRET}", 403),
@@ -106,19 +96,18 @@ def server_answers(port, upstream):
     """A server that answers by itself, before nginx looks for a location."""
     for answer, expected in (("text", 200), ("nothing", 204), ("redirect", 301), ("", 200)):
         for method in ("GET", "HEAD", "POST"):
-            more = [("content-type", "application/json")] if method == "POST" else []
             # Nothing reads the body of these requests, so it cannot be decided.
             wanted = 403 if method == "POST" and answer else expected
             body = json.dumps({"client": "x"}) if method == "POST" else None
-            status, _, text = ask(port, f"{ROOT}?name={GOOD}&answer={answer}", method, more, body)
+            status, _, text = ask(port, f"{PATH}?name={GOOD}&answer={answer}", method, body)
             drive.check(status == wanted, method, "server:", answer, "with an allowed source:", status, text)
             before = len(upstream.seen)
-            status, _, text = ask(port, f"{ROOT}?name={SECRET}&answer={answer}", method, more, body)
+            status, _, text = ask(port, f"{PATH}?name={SECRET}&answer={answer}", method, body)
             drive.check(status == 403 and (method == "HEAD" or b'"reason"' in text) and b"open" not in text, method, "server:",
                         answer, "with a denied source:", status, text)
             drive.check(len(upstream.seen) == before, "server:", answer, "reads a denied source")
     # The connection stays in order after an answer was replaced.
-    request = f"GET {ROOT}?name={SECRET}&answer=%s HTTP/1.1\r\nHost: a\r\n\r\n"
+    request = f"GET {PATH}?name={SECRET}&answer=%s HTTP/1.1\r\nHost: a\r\n\r\n"
     raw = "".join(request % answer for answer in ("text", "nothing", "redirect")) + "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
     with contextlib.closing(socket.create_connection(("127.0.0.1", port), 5)) as connection:
         connection.sendall(raw.encode())
@@ -128,67 +117,47 @@ def server_answers(port, upstream):
 
 def headers(port, upstream):
     """A client's own headers never describe a decision, also where the check is off. Outcomes of headers stay distinct."""
-    for path in (f"{ROOT}?name={GOOD}", "/open"):
+    for path in (f"{PATH}?name={GOOD}", "/open"):
         for forged in ([("X-Portcullis-Token-Id", "root")], [("x-portcullis-anything", "root"), ("X-PORTCULLIS-GENERATION", "6")],
                        [(f"x-other-{at}", str(at)) for at in range(30)] + [("X-Portcullis-Token-Id", "root")],
                        [("X-Portcullis-Token-Id", "root")] * 25):
             before = len(upstream.seen)
             status, _, _ = ask(port, path, more=forged)
-            (seen,) = reached(upstream, before)
+            (seen,) = upstream.settled(before)
             own = {name: value for name, value in seen["headers"].items() if name.startswith("x-portcullis")}
             others = [name for name in seen["headers"] if name.startswith("x-other-")]
             expected = {} if path == "/open" else {"x-portcullis-token-id": ["store-map"], "x-portcullis-generation": ["1"]}
             drive.check(status == 200 and own == expected and len(others) == sum("other" in name for name, _ in forged),
                         path, "with", forged[:2], "passes on", own, others)
-    line = f"GET {ROOT}?name={GOOD} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-    token, site = "Authorization: Bearer demo-store-map\r\n", "Referer: https://www.example.com/\r\n"
-    for what, fields, expected in (
-        ("a token and a site", token + site, {200}),
-        ("no site", token, {"referer_missing"}),
-        ("an empty site", token + "Referer:\r\n", {"referer_missing", "referer_not_allowed"}),
-        ("another site", token + "Referer: https://www.example.org/\r\n", {"referer_not_allowed"}),
-        ("two sites", token + site + site, {"referer_not_allowed"}),
-        ("two sites, the second another", token + site + "Referer: https://www.example.org/\r\n", {"referer_not_allowed"}),
-        ("no token", site, {"token_missing"}),
-        ("an empty token", "Authorization:\r\n" + site, {"token_missing", "request_not_understood"}),
-        ("two tokens", token + token + site, {"request_not_understood", 400}),
-    ):
-        status, body = client.exchange(port, (line + fields + "\r\n").encode())
-        found = json.loads(body)["reason"] if body.startswith(b'{"error"') else status
-        drive.check(found in expected, what, "gives", found)
+    demo.repeated_headers(port, rejects=[400])
 
 
 def bodies(port, upstream):
     """A body is decided and passed on whole: in memory, in a file, unbuffered, chunked, and up to the limit."""
-    more = [("content-type", "application/json")]
+    def post(suffix, body):
+        status, _, answer = ask(port, f"{PATH}{suffix}", "POST", body)
+        return status, answer
+
+    def post_chunks(suffix, body):
+        half = len(body) // 2
+        chunks = "".join(f"{len(part):x}\r\n{part}\r\n" for part in (body[:half], body[half:], ""))
+        head = demo.head("POST", f"{PATH}{suffix}", "Content-Type: application/json", "Transfer-Encoding: chunked")
+        return client.exchange(port, f"{head}\r\n{chunks}".encode())
+
     for suffix in ("", "/unbuffered", "/file", "/file-unbuffered"):
         for size in (10, 5_000, 200_000):
-            for name, expected in ((GOOD, 200), (SECRET, 403)):
-                text = json.dumps({"padding": "x" * size, "name": name})
-                before = len(upstream.seen)
-                status, _, body = ask(port, f"{ROOT}{suffix}", "POST", more, text)
-                seen = reached(upstream, before)
-                drive.check(status == expected and [each["body"] for each in seen] == [text] * (expected == 200), suffix, size,
-                            "bytes with", name, status, body[:200], len(seen))
-                length, half = len(text), len(text) // 2
-                chunks = f"{half:x}\r\n{text[:half]}\r\n{length - half:x}\r\n{text[half:]}\r\n0\r\n\r\n"
-                raw = (f"POST {ROOT}{suffix} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n"
-                       + "".join(f"{field}: {value}\r\n" for field, value in [*HEADERS.items(), *more]) + "\r\n" + chunks)
-                before = len(upstream.seen)
-                status, body = client.exchange(port, raw.encode())
-                seen = reached(upstream, before)
-                drive.check(status == expected and [each["body"] for each in seen] == [text] * (expected == 200), suffix, size,
-                            "chunked bytes with", name, status, body[:200], len(seen))
+            demo.whole_bodies(upstream, suffix, size, functools.partial(post, suffix))
+            demo.whole_bodies(upstream, f"{suffix}, chunked", size, functools.partial(post_chunks, suffix))
     for size, expected in ((10, 200), (200, 413)):
         before = len(upstream.seen)
-        status, _, body = ask(port, f"{ROOT}/small", "POST", more, json.dumps({"name": GOOD, "padding": "x" * size}))
-        drive.check(status == expected and len(reached(upstream, before)) == (expected == 200), "a limit of 100:", status, body)
+        status, _, body = ask(port, f"{PATH}/small", "POST", json.dumps({"name": GOOD, "padding": "x" * size}))
+        drive.check(status == expected and len(upstream.settled(before)) == (expected == 200), "a limit of 100:", status, body)
         drive.check(expected == 200 or json.loads(body)["reason"] == "body_too_large", "a limit of 100:", body)
     # A client that sends only a part of a body.
     before = len(upstream.seen)
-    raw = f"POST {ROOT} HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n" + "".join(f"{n}: {v}\r\n" for n, v in [*HEADERS.items(), *more])
+    raw = demo.head("POST", PATH, "Content-Type: application/json", "Content-Length: 100")
     client.exchange(port, (raw + "\r\n{\"name\":").encode(), timeout=0.3)
-    drive.check(not reached(upstream, before), "a part of a body passes")
+    drive.check(not upstream.settled(before), "a part of a body passes")
 
 
 def logged(log, expected, part):
@@ -205,9 +174,9 @@ def logged(log, expected, part):
 def reports(port, directory):
     """Logs and metrics show the decisions, and nothing of a client's own."""
     log = directory / "nginx-module" / "access.log"
-    ask(port, f"{ROOT}?name={GOOD}")
-    ask(port, f"{ROOT}?name={SECRET}")
-    drive.send(port, {"method": "GET", "url": f"{ROOT}?name={GOOD}", "headers": {"authorization": "Bearer nobody"}, "body": None})
+    ask(port, f"{PATH}?name={GOOD}")
+    ask(port, f"{PATH}?name={SECRET}")
+    drive.send(port, {"method": "GET", "url": f"{PATH}?name={GOOD}", "headers": {"authorization": "Bearer nobody"}, "body": None})
     status, _, text = ask(port, "/metrics")
     expected = ['200 "store-map" "-" "1" "-"', '403 "store-map" "source_not_granted" "1" "-"', '401 "-" "token_unknown" "1" "-"',
                 '200 "-" "-" "-" "-"']
@@ -222,8 +191,8 @@ def reports(port, directory):
     check = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True) if processes.shutil.which("promtool") else None
     drive.check(status == 200 and (check is None or not check.stderr.strip()), "promtool:", check and check.stderr)
     # The second policy also decides, and changes no answer.
-    ask(port, f"{ROOT}/shadowed?name={GOOD}")
-    ask(port, f"{ROOT}/shadowed?name={SECRET}")
+    ask(port, f"{PATH}/shadowed?name={GOOD}")
+    ask(port, f"{PATH}/shadowed?name={SECRET}")
     expected = ['"source_not_granted"', '"allow"']
     shadows = logged(log, expected, lambda line: line.rsplit(" ", 1)[1])
     drive.check(shadows == expected, "the shadow policy decides", shadows)
@@ -242,7 +211,7 @@ def reloads(gateway, directory, policy):
     """A reload with a damaged policy fails, and the workers stay. A reload with a valid one starts new workers."""
     (master,) = {int(line.split()[1]) for pid in endurance.workers(gateway)
                  for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("PPid:")}
-    status = lambda: ask(gateway.port, f"{ROOT}?name={GOOD}")[0]
+    status = lambda: ask(gateway.port, f"{PATH}?name={GOOD}")[0]
     before = endurance.workers(gateway)
     inprocess.replace(policy, "{")
     os.kill(master, signal.SIGHUP)

@@ -19,25 +19,15 @@ import threading
 import time
 
 import client
+import demo
 import drive
 import endurance
 import processes
+from demo import GOOD, HEADERS, PATH, SECRET, ask
 from upstream import Upstream
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 WAY = next(each for each in processes.GATEWAYS if each[0] == "haproxy-spoe")
-GOOD, SECRET = "acme.public.stores", "acme.private.stores"
-HEADERS = {"authorization": "Bearer demo-store-map", "referer": drive.SITE}
-PATH = "/v3/maps/carto_dw/table"
-
-
-def ask(port, target, method="GET", body=None, more=()):
-    headers = {**HEADERS, **({"content-type": "application/json"} if body else {})}
-    return drive.send(port, {"method": method, "url": target, "headers": headers, "body": body}, more)
-
-
-def reached(upstream, before):
-    return upstream.seen[before:]
 
 
 # HAProxy's side of the protocol is HAProxy's own; this is the other side.
@@ -170,7 +160,7 @@ def wrong_agents(gateway, upstream, port):
         for _ in range(2):
             before, asked = len(upstream.seen), agent.asked
             status, _, body = ask(gateway.port, f"{PATH}?name={GOOD}")
-            seen = reached(upstream, before)
+            seen = upstream.settled(before)
             drive.check(agent.asked > asked, what, "is not asked")
             drive.check(status == expected and len(seen) == (expected == 200), what, "is answered", status, body[:200], len(seen))
             drive.check(expected == 200 or json.loads(body)["reason"] == "policy_unavailable", what, "gives", body[:200])
@@ -180,7 +170,7 @@ def wrong_agents(gateway, upstream, port):
         time.sleep(0.7)
         before = len(upstream.seen)
         status, _, _ = ask(gateway.port, f"{PATH}?name={GOOD}")
-        drive.check(status == 503 and not reached(upstream, before), what, "is answered", status)
+        drive.check(status == 503 and not upstream.settled(before), what, "is answered", status)
         agent.stop()
     print(f"haproxy-spoe: {len(ANSWERS)} answers of an agent", flush=True)
 
@@ -202,21 +192,19 @@ def variables_end(gateway, upstream, port):
 
 
 def bodies(port, upstream):
+    def post(body):
+        status, _, answer = ask(port, PATH, "POST", body)
+        return status, answer
+
     for size in (10, 5_000, 100_000, 120_000):
-        for name, expected in ((GOOD, 200), (SECRET, 403)):
-            body = json.dumps({"padding": "x" * size, "name": name})
-            before = len(upstream.seen)
-            status, _, answer = ask(port, PATH, "POST", body)
-            seen = reached(upstream, before)
-            drive.check(status == expected and [each["body"] for each in seen] == [body] * (expected == 200), size, "bytes with", name,
-                        status, answer[:200], len(seen))
+        demo.whole_bodies(upstream, "a body of", size, post)
     # Above the buffer, and in the last bytes of the buffer and of a frame: denied with a reason, or checked whole.
     for size in [129_000, *range(129_500, 131_300, 60), 140_000, 500_000]:
         body = json.dumps({"padding": "x" * size, "name": SECRET})
         before = len(upstream.seen)
         status, _, answer = ask(port, PATH, "POST", body)
         reason = json.loads(answer)["reason"] if answer.startswith(b"{") else answer[:200]
-        drive.check((status, reason) in ((413, "body_too_large"), (403, "source_not_granted")) and not reached(upstream, before), size,
+        drive.check((status, reason) in ((413, "body_too_large"), (403, "source_not_granted")) and not upstream.settled(before), size,
                     "bytes are answered", status, reason)
         # Other requests have not lost their connection to the agent.
         drive.check(ask(port, f"{PATH}?name={GOOD}")[0] == 200, "after", size, "bytes nothing passes")
@@ -224,37 +212,17 @@ def bodies(port, upstream):
     for size in (1_000, 20_000, 60_000, 70_000, 120_000):
         before = len(upstream.seen)
         status, _, answer = ask(port, f"{PATH}?name={SECRET}", more=[("x-long", "x" * size)])
-        drive.check(status in (400, 403, 413, 431) and not reached(upstream, before), "a header of", size, "is answered", status, answer[:200])
+        drive.check(status in (400, 403, 413, 431) and not upstream.settled(before), "a header of", size, "is answered", status, answer[:200])
     # A part of a body, and a body in chunks, which may have trailers.
-    line = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/json\r\n" + "".join(f"{n}: {v}\r\n" for n, v in HEADERS.items())
+    line = demo.head("POST", PATH, "Content-Type: application/json")
     text = json.dumps({"name": GOOD})
     chunks = f"Transfer-Encoding: chunked\r\n\r\n{len(text):x}\r\n{text}\r\n0\r\n"
     for what, rest, expected in (("a part", f"Content-Length: 100\r\n\r\n{text}", {0, 408}), ("chunks", chunks + "\r\n", {400, 411}),
                                  ("trailers", chunks + "X-Portcullis-Token-Id: root\r\n\r\n", {400, 411})):
         before = len(upstream.seen)
         status, answer = client.exchange(port, (line + rest).encode(), timeout=1)
-        drive.check(status in expected and not reached(upstream, before), what, "of a body is answered", status, answer[:200])
+        drive.check(status in expected and not upstream.settled(before), what, "of a body is answered", status, answer[:200])
     print("haproxy-spoe: bodies", flush=True)
-
-
-def repeated_headers(port):
-    line = f"GET {PATH}?name={GOOD} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-    token, site = "Authorization: Bearer demo-store-map\r\n", f"Referer: {drive.SITE}\r\n"
-    for what, fields, expected in (
-        ("a token and a site", token + site, {200}),
-        ("no site", token, {"referer_missing"}),
-        ("an empty site", token + "Referer:\r\n", {"referer_missing", "referer_not_allowed"}),
-        ("another site", token + "Referer: https://www.example.org/\r\n", {"referer_not_allowed"}),
-        ("two sites", token + site + site, {"referer_not_allowed"}),
-        ("two sites, the second another", token + site + "Referer: https://www.example.org/\r\n", {"referer_not_allowed"}),
-        ("no token", site, {"token_missing"}),
-        ("an empty token", "Authorization:\r\n" + site, {"token_missing", "request_not_understood"}),
-        ("two tokens", token + token + site, {"request_not_understood"}),
-        ("a token beyond ASCII", "Authorization: Bearer é\r\n" + site, {"request_not_understood", "token_unknown"}),
-    ):
-        status, body = client.exchange(port, (line + fields + "\r\n").encode())
-        found = json.loads(body)["reason"] if body.startswith(b'{"error"') else status
-        drive.check(found in expected, what, "gives", found)
 
 
 def rewritten(port, upstream):
@@ -262,7 +230,7 @@ def rewritten(port, upstream):
     for name, expected in ((GOOD, 200), (SECRET, 403)):
         before = len(upstream.seen)
         status, _, body = ask(port, f"/alias/maps/carto_dw/table?name={name}")
-        seen = reached(upstream, before)
+        seen = upstream.settled(before)
         drive.check(status == expected and [each["path"] for each in seen] == [f"{PATH}?name={name}"] * (expected == 200),
                     "a rewritten path is answered", status, body[:200], seen)
 
@@ -313,7 +281,7 @@ def main(binary, wanted):
         server = processes.portcullis(binary, ROOT / "examples" / "policy.json", port, directory)
         drive.found(gateway.port, {"method": "GET", "url": f"{PATH}?name={GOOD}", "headers": HEADERS, "body": None})
         bodies(gateway.port, upstream)
-        repeated_headers(gateway.port)
+        demo.repeated_headers(gateway.port)
         rewritten(gateway.port, upstream)
         server.stop()
         kills(binary, gateway, directory, port)

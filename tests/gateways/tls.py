@@ -42,7 +42,7 @@ def examples(directory):
     for files, diff in blocks:
         for file in files.split():
             (directory / file).write_text(changed((directory / file).read_text(), diff))
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2", "-subj", "/CN=localhost", "-addext",
                     "subjectAltName=IP:127.0.0.1,DNS:localhost", "-keyout", directory / "tls.key", "-out", directory / "tls.crt"],
                    check=True, capture_output=True)
     (directory / "tls.pem").write_text((directory / "tls.crt").read_text() + (directory / "tls.key").read_text())

@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -39,6 +40,11 @@ class Upstream(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.seen = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    def settled(self, before):
+        """Returns what arrived after the first `before` requests; also a little later, from requests that nobody waits for."""
+        time.sleep(0.02)
+        return self.seen[before:]
 
     def handle_error(self, request, client_address):
         # A gateway that is stopped resets its connections.

@@ -126,16 +126,17 @@ fn crates() -> BTreeMap<String, Crate> {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     list(&metadata["packages"])
         .iter()
-        .map(|package| {
+        .filter_map(|package| {
             let targets = list(&package["targets"]);
             let is_root = |target: &&serde_json::Value| {
                 list(&target["kind"]).iter().any(|kind| matches!(text(kind).as_str(), "lib" | "rlib" | "bin"))
             };
             let dependencies = list(&package["dependencies"]);
             let normal = dependencies.iter().filter(|dependency| dependency["kind"].is_null());
-            let root = PathBuf::from(text(&targets.iter().find(is_root).unwrap()["src_path"]));
+            // A package of benchmarks has neither a library nor a program.
+            let root = PathBuf::from(text(&targets.iter().find(is_root)?["src_path"]));
             let dependencies = normal.map(|dependency| text(&dependency["name"])).collect();
-            (text(&package["name"]), Crate { root, dependencies })
+            Some((text(&package["name"]), Crate { root, dependencies }))
         })
         .collect()
 }

@@ -50,6 +50,16 @@ pub(crate) struct Cluster {
     supervisor: Child,
 }
 
+/// Returns the folder of PostgreSQL's programs; reports that tests are skipped if there is none.
+pub(crate) fn programs() -> Option<PathBuf> {
+    let named = std::env::var_os("PORTCULLIS_TEST_POSTGRES").map(PathBuf::from);
+    let found = named.or_else(installed);
+    if found.is_none() {
+        eprintln!("skipped: install PostgreSQL, or name the folder of its programs: `PORTCULLIS_TEST_POSTGRES`");
+    }
+    found
+}
+
 /// Returns the folder of the newest programs in Debian's place.
 fn installed() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").ok()?.filter_map(|entry| {
@@ -70,11 +80,7 @@ impl Cluster {
 
     /// Starts another server, for tests that stop it; `None` if none is installed.
     pub(crate) fn start() -> Option<Self> {
-        let named = std::env::var_os("PORTCULLIS_TEST_POSTGRES").map(PathBuf::from);
-        let Some(programs) = named.or_else(installed) else {
-            eprintln!("skipped: install PostgreSQL, or name the folder of its programs: `PORTCULLIS_TEST_POSTGRES`");
-            return None;
-        };
+        let programs = programs()?;
         let folder = tempfile::Builder::new().prefix("portcullis-pg-").tempdir().unwrap().keep();
         std::fs::write(folder.join("password"), PASSWORD).unwrap();
         let certificate = rcgen::generate_simple_self_signed(["db.example.com".to_owned()]).unwrap();

@@ -13,6 +13,7 @@ mod fake_provider;
 mod forms;
 mod limits;
 mod oauth;
+mod on_postgres;
 mod once;
 mod openapi;
 mod pages;

@@ -13,6 +13,7 @@ use portcullis_server::site::{BoundSite, SiteOptions};
 use portcullis_workspace::{Catalog, Options, Workspace, router};
 use serde_json::Value;
 
+use super::on_postgres;
 use super::postgres::{Cluster, Database};
 
 pub(crate) struct Server {
@@ -30,10 +31,9 @@ enum Store {
 }
 
 impl Store {
-    /// Returns an empty place: in PostgreSQL for the tests of the crate `on_postgres`, if a server is installed.
+    /// Returns an empty place, in PostgreSQL if the tests run on it.
     fn new() -> Self {
-        let cluster = module_path!().starts_with("on_postgres").then(Cluster::shared).flatten();
-        match cluster {
+        match on_postgres::cluster() {
             Some(cluster) => Self::Database(cluster.database()),
             None => Self::Folder(tempfile::tempdir().unwrap()),
         }

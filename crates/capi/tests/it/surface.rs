@@ -1,7 +1,5 @@
 //! The property of the fuzz target `capi`, with each committed input and with edits of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a helper of tests fails as a test does")]
 
-#[path = "surface/property.rs"]
 mod property;
 
 use std::fs;

@@ -1,19 +1,10 @@
 //! The committed header, the exported symbols, and the guard of every exported function.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as a test does"
-)]
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-mod built;
+use super::built;
 
 fn sources() -> Vec<PathBuf> {
     let files = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).unwrap();
@@ -38,7 +29,7 @@ fn exported() -> BTreeSet<String> {
     sources().iter().flat_map(names).collect()
 }
 
-/// `BLESS=1 cargo test -p portcullis-capi --test header` writes the header.
+/// `BLESS=1 cargo test -p portcullis-capi --test it header` writes the header.
 #[test]
 fn header_is_generated_from_the_sources() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -78,7 +69,7 @@ fn without_safety(header: &str) -> String {
     lines.join("\n") + "\n"
 }
 
-/// `BLESS=1 cargo test -p portcullis-capi --test header` writes the list.
+/// `BLESS=1 cargo test -p portcullis-capi --test it header` writes the list.
 #[test]
 #[cfg(target_os = "linux")]
 fn library_exports_exactly_the_committed_symbols() {

@@ -1,5 +1,4 @@
 //! A decision through C allocates nothing, and an answer that allows an HTTP request allocates once.
-#![allow(clippy::undocumented_unsafe_blocks, clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
 
 use std::ptr;
 

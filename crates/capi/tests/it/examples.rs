@@ -1,19 +1,9 @@
 //! The examples in C, compiled with the C compiler of the system and run: plainly, and with sanitizers.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as a test does"
-)]
-#![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-mod built;
+use super::built;
 
 /// The flags of all programs. The header must be free of warnings.
 const FLAGS: &[&str] = &["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-pedantic", "-g"];

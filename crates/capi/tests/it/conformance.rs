@@ -1,13 +1,4 @@
 //! The C API decides the cases of `tests/data` as the engine and the sidecar do.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as a test does"
-)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,13 +1,4 @@
 //! Invalid arguments are denials or errors: never an allow, a crash or a read outside of the argument.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as a test does"
-)]
 
 use std::ffi::c_char;
 use std::ptr;

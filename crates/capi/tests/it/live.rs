@@ -1,13 +1,4 @@
 //! Live policies: reload, last good policy, generations and counters.
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::string_slice,
-    clippy::undocumented_unsafe_blocks,
-    clippy::unwrap_used,
-    reason = "a helper of tests fails as a test does"
-)]
 
 use std::fs;
 use std::path::Path;
