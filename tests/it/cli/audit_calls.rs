@@ -151,9 +151,9 @@ fn who_can_lists_tokens_whose_queries_have_unknown_reads() {
         let row = &output.as_array().unwrap()[0];
         assert_eq!((&row["token"], &row["may_read"]), (&json!("a"), &json!(true)), "{row}");
         assert_eq!((&row["grants"][0]["kind"], &row["grants"][0]["calls"]), (&json!(kind), &Value::Null), "{row}");
-        let text = dir.command(&command).stdout(0);
+        let text = dir.command(&command).run().stdout;
         assert!(text.ends_with("access: 0 tokens, and 1 more token may read it through queries\n"), "{text}");
-        let csv = dir.command(&format!("{command} --format csv")).stdout(0);
+        let csv = dir.command(&format!("{command} --format csv")).run().stdout;
         assert!(csv.contains(",maybe,"), "{csv}");
     }
 }

@@ -116,7 +116,7 @@ fn secret_in_an_argument_is_not_repeated() {
 /// A glob that matches nothing would leave out every file, or none.
 #[test]
 fn globs_that_can_match_nothing_are_refused_with_a_valid_glob() {
-    let dir = Dir::new().file("web/a.js", "nothing");
+    let dir = Dir::new().file("a.js", "nothing");
     for (glob, error, fix) in [
         ("~/web/*.js", "`~` in the glob was not expanded by the shell", "web/*.js"),
         ("~", "`~` in the glob was not expanded by the shell", "*.js"),
