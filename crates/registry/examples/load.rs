@@ -1,10 +1,15 @@
-//! Measures a registry that holds many tokens: `load URL`. `benches/registry.sh` fills a PostgreSQL database and runs it.
+//! Fills a registry with many tokens and measures it: `load URL TOKENS`. `benches/registry.sh` runs it.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use portcullis::authorizer::{Clock, SystemClock};
+use portcullis::model::SecretDigest;
+use portcullis::{Options, Snapshot};
+use portcullis_document::load::Input;
+use portcullis_document::read_policy;
 use portcullis_registry::{Actor, Location, NewToken, Registry, TokenQuery};
 
 /// The number of clients that create tokens at the same time, and of tokens of each.
@@ -14,14 +19,76 @@ const TOKENS: usize = 50;
 /// The number of repeated reads.
 const READS: usize = 20;
 
+/// The number of tokens of one import.
+const IMPORTED: usize = 200_000;
+
 fn main() -> Result<(), Box<dyn Error>> {
-    let url = std::env::args().nth(1).ok_or("name a registry: `load postgres:///portcullis`")?;
+    let mut arguments = std::env::args().skip(1);
+    let (Some(url), Some(tokens)) = (arguments.next(), arguments.next()) else {
+        return Err("name a registry and a number of tokens: `load postgres:///portcullis 1000000`".into());
+    };
     let location: Location = url.parse()?;
     let admin = Actor::new("load", SystemClock.now())?.for_all_users();
     let mut registry = Registry::open(&location, true)?;
-    if registry.connections()?.is_empty() {
-        registry.add_connection(&admin, "dw", "postgres", None, false)?;
+    fill(&mut registry, &admin, tokens.parse()?)?;
+    read(&mut registry)?;
+    list(&mut registry, &admin)?;
+    create(&location, &admin)
+}
+
+/// Imports tokens, and indexes their texts as the workspace does.
+fn fill(registry: &mut Registry, admin: &Actor, tokens: usize) -> Result<(), Box<dyn Error>> {
+    for first in (0..tokens).step_by(IMPORTED) {
+        let numbers = first..tokens.min(first + IMPORTED);
+        let (count, document) = (numbers.len(), Input::new("generated", document(numbers)?));
+        let started = Instant::now();
+        registry.import(admin, &document)?;
+        let per_second = count as u128 * 1_000 / started.elapsed().as_millis().max(1);
+        println!("{:40} {per_second:>9} tokens/s", format!("import after {first}"));
     }
+    let started = Instant::now();
+    while registry.index_texts(10_000)? > 0 {}
+    println!("{:40} {:>9.2?}", "index of the searched texts", started.elapsed());
+    Ok(())
+}
+
+/// Returns a policy document with tokens of a thousand users.
+fn document(numbers: std::ops::Range<usize>) -> Result<String, std::fmt::Error> {
+    let mut text = String::from(r#"{"version":1,"connections":[{"name":"dw","dialect":"postgres"}],"tokens":["#);
+    for (index, number) in numbers.enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        let (user, table, digest) = (number % 1_000, number % 10_000, SecretDigest::of(&number.to_string()).to_hex());
+        let (minute, second) = (number / 60 % 60, number % 60);
+        write!(
+            text,
+            r#"{comma}
+{{"id":"tk_{number:010}","name":"token {number}","owner":"user {user}","token_sha256":"{digest}","allowed_apis":["maps"],"grants":[{{"connection_name":"dw","source":"analytics.tables.t{table}"}},{{"connection_name":"dw","source":"analytics.shared_{user}.*"}}],"created_at":"2026-01-01T00:{minute:02}:{second:02}Z"}}"#
+        )?;
+    }
+    text.push_str("]}");
+    Ok(text)
+}
+
+/// Measures the time until the first decision, from the registry and from its document.
+fn read(registry: &mut Registry) -> Result<(), Box<dyn Error>> {
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..3 {
+        let started = Instant::now();
+        let document = registry.policy_document()?;
+        let is_read = Instant::now();
+        drop(Snapshot::compile(&read_policy(document)?, &Options::default())?);
+        let [whole, compilation] = &mut times;
+        whole.push(started.elapsed());
+        compilation.push(is_read.elapsed());
+    }
+    let [whole, compilation] = times;
+    report("first decision, from the registry", whole);
+    report("first decision, from its document", compilation);
+    Ok(())
+}
+
+/// Measures pages of the list of tokens.
+fn list(registry: &mut Registry, admin: &Actor) -> Result<(), Box<dyn Error>> {
     let searches = [
         ("first page", None),
         ("search with one match", Some("token 123456")),
@@ -36,11 +103,16 @@ fn main() -> Result<(), Box<dyn Error>> {
         for _ in 0..READS {
             let started = Instant::now();
             let query = TokenQuery { search, limit: 50, descending: true, ..TokenQuery::default() };
-            found = registry.token_page(&admin, &query)?.tokens.len();
+            found = registry.token_page(admin, &query)?.tokens.len();
             times.push(started.elapsed());
         }
         report(&format!("{what} ({found} tokens)"), times);
     }
+    Ok(())
+}
+
+/// Measures clients that create tokens at once.
+fn create(location: &Location, admin: &Actor) -> Result<(), Box<dyn Error>> {
     let clients: Vec<_> = (0..CLIENTS)
         .map(|client| {
             let (location, actor) = (location.clone(), admin.clone());

@@ -3,19 +3,8 @@
 use super::Registry;
 use super::definition::{Draft, write};
 use super::error::Result;
+use super::record::LastChange;
 use super::storage::TokenFilter;
-
-/// The last change of a registry: its entry in the trail. Numbers alone do not identify entries: a registry that was restored
-/// from a copy continues with numbers that other changes had before.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct LastChange {
-    /// The number of the entry; 0 before the first.
-    pub number: u64,
-    /// The kind of the changed record.
-    kind: String,
-    /// The id of the changed record.
-    id: String,
-}
 
 /// Tokens that changed since a given trail entry, in their current form.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,12 +59,5 @@ impl Registry {
             changes.last = entry;
         }
         Ok(Some(changes))
-    }
-}
-
-impl LastChange {
-    /// Returns the entry that a row of the trail holds: its number, and kind and id of the record.
-    pub(super) fn of((number, kind, id): (i64, String, String)) -> Self {
-        Self { number: number.unsigned_abs(), kind, id }
     }
 }

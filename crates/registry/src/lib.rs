@@ -72,7 +72,7 @@ use serde::Serialize;
 
 pub use access::{Access, Issued, NewAccess};
 pub use authorizations::{Granted, Lifetimes, NewCode, NotGranted, PresentedCode, PresentedRefresh, Successors};
-pub use changes::{Changes, LastChange};
+pub use changes::Changes;
 pub use clients::{ClientAccess, ClientEdit, CreatedClient};
 pub use connections::{ConnectionEdit, Reread, UpdatedConnection};
 pub use consents::{Asking, Consent};
@@ -84,6 +84,7 @@ pub use named_sources::NamedSourceEdit;
 pub use once::{Answered, Once};
 pub use origins::Origins;
 pub use page::{TokenOrder, TokenPage, TokenPosition, TokenQuery, TrailQuery};
+pub use record::LastChange;
 pub use scopes::{ADMIN, OFFLINE_ACCESS, OPENID, SCOPES, USER_SCOPES, default_scopes};
 pub use tokens::{Created, NEVER, NewToken, Rotated, TokenEdit, TypedGrant};
 pub use transfer::{Imported, LeftOut};

@@ -282,6 +282,18 @@ pub struct Urls {
     pub allowed_origins: Vec<String>,
 }
 
+/// The last change of a registry: its entry in the trail. Numbers alone do not identify entries: a registry that was restored
+/// from a copy continues with numbers that other changes had before.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct LastChange {
+    /// The number of the entry; 0 before the first.
+    pub number: u64,
+    /// The kind of the changed record.
+    pub kind: String,
+    /// The id of the changed record.
+    pub id: String,
+}
+
 /// One change in the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct TrailEntry {
@@ -309,6 +321,13 @@ pub struct TrailEntry {
     pub before: Option<serde_json::Value>,
     /// The record after the change.
     pub after: Option<serde_json::Value>,
+}
+
+impl LastChange {
+    /// Returns the entry that a row of the trail holds: its number, and kind and id of the record.
+    pub(super) fn of((number, kind, id): (i64, String, String)) -> Self {
+        Self { number: number.unsigned_abs(), kind, id }
+    }
 }
 
 impl Token {

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::changes::LastChange;
 use super::error::Result;
 use super::page::{TokenPosition, TokenQuery, TrailQuery};
 use super::record::{
-    Api, Client, ClientKind, Connection, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
+    Api, Client, ClientKind, Connection, LastChange, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
 };
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;

@@ -41,7 +41,9 @@ fn creations_wait_for_the_disk_together_and_are_reported_only_then() {
     let Some(mut cluster) = Cluster::start() else { return };
     let database = cluster.database();
     let mut registries: Vec<_> = (0..CLIENTS).map(|_| open(&database)).collect();
-    registries.iter_mut().for_each(|registry| drop(registry.create_token(&ana(), &new()).unwrap()));
+    for registry in &mut registries {
+        registry.create_token(&ana(), &new()).unwrap();
+    }
     let before = CLIENTS;
     database.raw().run("ALTER SYSTEM SET synchronous_standby_names = 'nobody'").unwrap();
     cluster.command("stop");
@@ -72,7 +74,9 @@ fn creations_wait_for_the_disk_together_and_are_reported_only_then() {
         let mut admin = database.raw();
         admin.run("ALTER SYSTEM RESET synchronous_standby_names").unwrap();
         admin.run("SELECT pg_reload_conf()").unwrap();
-        clients.into_iter().for_each(|client| drop(client.join().unwrap()));
+        for client in clients {
+            client.join().unwrap();
+        }
         repeated.join().unwrap();
         assert!(matches!(replay.join().unwrap(), Answered::Before(_)));
     });

@@ -8,14 +8,14 @@ use sqlx::{FromRow, Postgres};
 
 use super::connect::within;
 use super::{LONG, PostgresRecords, SHORT, closed, failed, is_fatal, sought, unconfirmed, wait};
-use crate::changes::LastChange;
 use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
 use crate::error::Result;
 use crate::page::{TokenPosition, TokenQuery, TrailQuery};
 use crate::record::{
-    Api, Client, ClientKind, Connection, Grant, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
+    Api, Client, ClientKind, Connection, Grant, LastChange, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage,
+    User,
 };
 use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter, Within};
 use portcullis::base::Timestamp;

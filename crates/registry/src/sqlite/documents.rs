@@ -28,13 +28,13 @@ const GRANTS: &str = "
 
 /// A token as a policy document holds it.
 #[derive(Serialize)]
-struct Token<'a> {
+struct TokenDefinition<'a> {
     id: &'a str,
     name: &'a str,
     owner: &'a str,
     token_sha256: &'a str,
     allowed_apis: Vec<String>,
-    grants: Vec<Grant<'a>>,
+    grants: Vec<GrantDefinition<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     referers: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ struct Token<'a> {
 }
 
 #[derive(Serialize)]
-struct Grant<'a> {
+struct GrantDefinition<'a> {
     connection_name: &'a str,
     source: &'a str,
     r#type: &'a str,
@@ -75,12 +75,12 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the next token, without its grants; `None` at the end.
-    fn token(&mut self) -> Result<Option<Token<'a>>> {
+    fn token(&mut self) -> Result<Option<TokenDefinition<'a>>> {
         const TABLE: &str = "tokens";
         if self.0.is_empty() {
             return Ok(None);
         }
-        Ok(Some(Token {
+        Ok(Some(TokenDefinition {
             id: self.text(TABLE)?,
             name: self.text(TABLE)?,
             owner: self.text(TABLE)?,
@@ -94,7 +94,7 @@ impl<'a> Fields<'a> {
     }
 
     /// Returns the next grant; `None` at the end.
-    fn grant(&mut self) -> Result<Option<Grant<'a>>> {
+    fn grant(&mut self) -> Result<Option<GrantDefinition<'a>>> {
         const TABLE: &str = "grants";
         if self.0.is_empty() {
             return Ok(None);
@@ -102,7 +102,7 @@ impl<'a> Fields<'a> {
         let (token, position) = (self.text(TABLE)?, self.text(TABLE)?);
         let (connection_name, r#type, source) = (self.text(TABLE)?, self.text(TABLE)?, self.text(TABLE)?);
         let position = position.parse().map_err(|_| broken(TABLE))?;
-        Ok(Some(Grant { connection_name, source, r#type, token, position }))
+        Ok(Some(GrantDefinition { connection_name, source, r#type, token, position }))
     }
 }
 
@@ -153,8 +153,8 @@ mod tests {
 
     /// Writes fields as the database does.
     fn fields(texts: &[Option<&str>]) -> String {
-        let field = |text: &Option<&str>| text.map_or_else(|| ":".to_owned(), |text| format!("{}:{text}", text.len()));
-        texts.iter().map(field).collect()
+        let field = |text: Option<&str>| text.map_or_else(|| ":".to_owned(), |text| format!("{}:{text}", text.len()));
+        texts.iter().copied().map(field).collect()
     }
 
     fn token(id: &str) -> String {

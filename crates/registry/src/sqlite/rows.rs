@@ -9,14 +9,14 @@ use sqlx::{FromRow, QueryBuilder, Sqlite};
 
 use super::files::Files;
 use super::{SqliteRecords, check_committed, failed};
-use crate::changes::LastChange;
 use crate::columns::{
     self, ClientRow, ConnectionRow, TokenRow, TrailRow, UsageRow, broken, from_json, searched, signed, to_json,
 };
 use crate::error::Result;
 use crate::page::{TokenPosition, TokenQuery, TrailQuery};
 use crate::record::{
-    Api, Client, ClientKind, Connection, Grant, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage, User,
+    Api, Client, ClientKind, Connection, Grant, LastChange, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage,
+    User,
 };
 use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter, Within};
 use portcullis::base::Timestamp;
