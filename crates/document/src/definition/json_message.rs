@@ -27,8 +27,8 @@ fn reworded(message: &str) -> String {
     if let Some(inside) = message.strip_prefix("EOF while parsing ") {
         return format!("{CUT_OFF}{inside}");
     }
-    if message == "expected ident" {
-        return "expected value".to_owned();
+    if matches!(message, "expected ident" | "expected value") {
+        return "expected a JSON value".to_owned();
     }
     if let Some(name) = between(message, "missing field `", "`") {
         return format!("{} is missing", quoted(name));
@@ -162,12 +162,12 @@ mod tests {
             (r#"{"path": "a", "count": 1.5}"#, "expected a whole number from 0, found a number"),
             (r#"{"path": "a", "count": -1}"#, "expected a whole number from 0, found a number"),
             (r#"{"path": "a", "kind": "qery"}"#, "unknown value `qery`, did you mean `query`?"),
-            (r#"{"path": "a", "kind": 7}"#, "expected value"),
+            (r#"{"path": "a", "kind": 7}"#, "expected a JSON value"),
             (r#"{"path": "a", "pair": [1]}"#, "expected a list, found a list of another length"),
             ("7", "expected an object, found a number"),
             (r#""s3cret, expected struct""#, "expected an object, found a string"),
             ("{", "the JSON is cut off in an object"),
-            ("trux", "expected value"),
+            ("trux", "expected a JSON value"),
             ("tru", "the JSON is cut off in a value"),
         ] {
             let error = serde_json::from_str::<Route>(text).unwrap_err();
@@ -177,7 +177,8 @@ mod tests {
 
     #[test]
     fn messages_of_the_project_are_kept() {
-        for message in ["unknown key `a`, did you mean `b`?", "`a`: expected a string, found null", "expected value"] {
+        for message in ["unknown key `a`, did you mean `b`?", "`a`: expected a string, found null", "expected a number"]
+        {
             assert_eq!(reworded(message), message);
         }
     }
