@@ -257,8 +257,9 @@ mod tests {
             };
             let option = option.trim_end_matches("={}");
             let line = line.iter().map(String::as_str).chain([option, "-1"]);
-            let kind = crate::command().try_get_matches_from(line).expect_err(option).kind();
-            assert_ne!(kind, ErrorKind::UnknownArgument, "{words:?}");
+            // The registry refuses negative spans itself.
+            let kind = crate::command().try_get_matches_from(line).err().map(|error| error.kind());
+            assert_ne!(kind, Some(ErrorKind::UnknownArgument), "{words:?}");
         });
     }
 }
