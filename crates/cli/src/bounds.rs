@@ -2,7 +2,14 @@
 
 use std::fmt::Display;
 use std::num::NonZero;
+use std::ops::RangeInclusive;
 use std::time::Duration;
+
+use clap::Command;
+use portcullis::base::{InstantError, Timestamp, is_unsafe};
+use portcullis_secret::contains_secret;
+
+use super::quantity::{BYTES, COUNTS, DAYS, SECONDS, Units, meant};
 
 /// The limit of byte counts: more than any machine has. The sum of a few such counts does not overflow.
 pub(super) const MAX_BYTES: usize = 1 << 40;
@@ -13,6 +20,14 @@ pub(super) const MAX_COUNT: usize = 1_000_000_000;
 /// The limit of `--threads`.
 const MAX_THREADS: usize = 1024;
 
+/// Lets every option of `command` and of its subcommands read a negative number, so that the parser of its value refuses it.
+pub(super) fn with_rule(command: Command) -> Command {
+    command.mut_subcommands(with_rule).mut_args(|arg| {
+        let is_option = arg.get_long().is_some() && arg.get_action().takes_values();
+        arg.allow_negative_numbers(is_option)
+    })
+}
+
 /// Returns the error of an option: what was expected, and a value that is valid.
 pub(super) fn expected(what: impl Display, instead: impl Display) -> String {
     format!("expected {what}\nhelp: write `{instead}`")
@@ -20,15 +35,72 @@ pub(super) fn expected(what: impl Display, instead: impl Display) -> String {
 
 /// Parses a whole number from `MIN` to `MAX`.
 pub(super) fn count<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (MIN..=MAX).contains(number));
+    whole(text, MIN..=MAX, format_args!("a whole number from {MIN} to {MAX}"), COUNTS, MIN)
+}
+
+/// Parses a number of bytes from `MIN` to `MAX`.
+pub(super) fn byte_count<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+    /// The proposal instead of a text without a meaning.
+    const EXAMPLE: usize = 1 << 20;
+    whole(text, MIN..=MAX, format_args!("a number of bytes from {MIN} to {MAX}"), BYTES, EXAMPLE)
+}
+
+/// Parses a number of days from `MIN` to `MAX`.
+pub(super) fn day_count<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+    const EXAMPLE: usize = 30;
+    whole(text, MIN..=MAX, format_args!("a whole number of days from {MIN} to {MAX}"), DAYS, EXAMPLE)
+}
+
+/// Parses a whole number of seconds from `MIN` to `MAX`.
+pub(super) fn whole_seconds<const MIN: usize, const MAX: usize>(text: &str) -> Result<usize, String> {
+    whole(text, MIN..=MAX, format_args!("a whole number of seconds from {MIN} to {MAX}"), SECONDS, MIN)
+}
+
+/// Parses a whole number in `range`. The error has the number that `text` means in `units`, or `example`.
+fn whole(
+    text: &str,
+    range: RangeInclusive<usize>,
+    what: impl Display,
+    units: Units,
+    example: usize,
+) -> Result<usize, String> {
+    // Digits alone: other programs that read a script must not read another number.
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|number| is_number && range.contains(number));
     number.ok_or_else(|| {
-        let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        let instead = match text.parse::<usize>() {
-            Ok(number) if is_number => number.clamp(MIN, MAX),
-            Err(_) if is_number => MAX,
-            _ => MIN,
-        };
-        expected(format_args!("a whole number from {MIN} to {MAX}"), instead)
+        // A number that is beyond `usize` is beyond the limit.
+        let meant = meant(text, units)
+            .filter(|number| *number > 0.0 || *range.start() == 0)
+            .map(|number| format!("{:.0}", number.ceil()).parse().unwrap_or(usize::MAX));
+        expected(what, meant.unwrap_or(example).clamp(*range.start(), *range.end()))
+    })
+}
+
+/// Parses a value of a list with commas.
+pub(super) fn item(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        return Err("expected a value, found none\nhelp: leave out the comma without a value, or the option".to_owned());
+    }
+    let is_separator = |character: char| matches!(character, ';' | '|') || character.is_whitespace();
+    // The fix repeats the text.
+    let is_shown = !text.chars().any(is_unsafe) && !contains_secret(text);
+    if is_shown && text.trim().contains(is_separator) && !text.contains("://") {
+        let items: Vec<&str> = text.split(is_separator).filter(|item| !item.is_empty()).collect();
+        return Err(expected("values with commas between them", items.join(",")));
+    }
+    Ok(text.to_owned())
+}
+
+/// Parses an instant or a date.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    const EXAMPLE: &str = "2026-11-22";
+    text.parse().map_err(|error: InstantError| {
+        // Seconds since 1970 have ten digits.
+        let seconds = text.trim().parse().ok().filter(|_| text.trim().len() == 10);
+        let meant = seconds.map(|seconds| Timestamp::from_unix(seconds, 0).to_string());
+        let trimmed = text.trim().replacen(' ', "T", 1);
+        let meant = meant.or_else(|| trimmed.parse::<Timestamp>().is_ok().then_some(trimmed));
+        format!("{error}\nhelp: write `{}`", meant.as_deref().unwrap_or(EXAMPLE))
     })
 }
 
@@ -47,7 +119,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         Some(seconds) if (MIN..=MAX).contains(&seconds) => Ok(Duration::from_secs_f64(seconds)),
         _ => Err(expected(
             format_args!("seconds from {MIN} to {MAX}, such as 5 or 0.5"),
-            number.map_or(5.0, |seconds| seconds.clamp(MIN, MAX)),
+            number.or_else(|| meant(text, SECONDS)).map_or(5.0, |seconds| seconds.clamp(MIN, MAX)),
         )),
     }
 }
@@ -59,7 +131,7 @@ mod tests {
     use clap::error::ErrorKind;
     use clap::{Arg, Command};
 
-    use super::{count, seconds};
+    use super::{MAX_BYTES, byte_count, count, day_count, instant, item, seconds, whole_seconds};
     use crate::arguments::each;
 
     /// The value names of numbers.
@@ -127,8 +199,67 @@ mod tests {
         }
         assert_eq!(instead(count::<6, 100>("5").unwrap_err()), "6");
         assert_eq!(instead(count::<6, 100>("101").unwrap_err()), "100");
-        for text in ["", "0", "-1", "NaN", "inf", "-inf", "1e-9", "86401", "5s"] {
+        for text in ["", "0", "-1", "NaN", "inf", "-inf", "1e-9", "86401", "5s", "3d"] {
             assert!(seconds(&instead(seconds(text).unwrap_err())).is_ok(), "{text}");
         }
+    }
+
+    #[test]
+    fn help_of_a_number_with_a_unit_is_the_number_that_it_is() {
+        let instead = |error: String| error.split('`').nth(1).unwrap().to_owned();
+        for (text, number) in [("10k", "10000"), ("1_000", "1000"), ("0x10", "16"), ("1.2", "2"), ("9e99", "1000000")] {
+            assert_eq!(instead(count::<1, 1_000_000>(text).unwrap_err()), number, "{text}");
+        }
+        for (text, number) in [("1MB", "1000000"), ("1 MiB", "1048576"), ("10k", "10000"), ("9TB", "1099511627776")] {
+            assert_eq!(instead(byte_count::<1, MAX_BYTES>(text).unwrap_err()), number, "{text}");
+        }
+        for (text, number) in [("30d", "30"), ("2w", "14"), ("1y", "365"), ("12h", "1"), ("300y", "36500")] {
+            assert_eq!(instead(day_count::<0, 36_500>(text).unwrap_err()), number, "{text}");
+        }
+        for (text, number) in [("5m", "300"), ("1h30", "5400"), ("2d", "86400"), ("1s", "60")] {
+            assert_eq!(instead(whole_seconds::<60, 86_400>(text).unwrap_err()), number, "{text}");
+        }
+        for (text, number) in [("5m", "300"), ("1h30", "5400"), ("500ms", "0.5"), ("0,5", "0.5"), ("2d", "86400")] {
+            assert_eq!(instead(seconds(text).unwrap_err()), number, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_list_without_commas_and_a_wrong_instant_have_a_valid_fix() {
+        let instead = |error: String| error.split("\nhelp: write `").nth(1).unwrap().trim_end_matches('`').to_owned();
+        for (text, fix) in [
+            ("lds maps", "lds,maps"),
+            ("lds; maps", "lds,maps"),
+            ("read:tokens write:tokens", "read:tokens,write:tokens"),
+        ] {
+            assert_eq!(instead(item(text).unwrap_err()), fix);
+        }
+        for text in ["lds", " lds", "https://a.example/x y"] {
+            assert_eq!(item(text).as_deref(), Ok(text));
+        }
+        for (text, fix) in [
+            ("", "2026-11-22"),
+            ("tomorrow", "2026-11-22"),
+            ("1764547200", "2025-12-01T00:00:00Z"),
+            ("2026-11-22 12:00:00Z", "2026-11-22T12:00:00Z"),
+            (" 2026-11-23", "2026-11-23"),
+        ] {
+            assert_eq!(instead(instant(text).unwrap_err()), fix, "{text}");
+            assert!(instant(fix).is_ok(), "{fix}");
+        }
+    }
+
+    #[test]
+    fn a_negative_number_is_the_value_of_an_option() {
+        each(&crate::command(), &mut |_: &Command, words: &[String], arg: &Arg| {
+            let Some((option, line)) = words.split_last().filter(|_| is_number(arg) && arg.get_long().is_some()) else {
+                return;
+            };
+            let option = option.trim_end_matches("={}");
+            let line = line.iter().map(String::as_str).chain([option, "-1"]);
+            // The registry refuses negative spans itself.
+            let kind = crate::command().try_get_matches_from(line).err().map(|error| error.kind());
+            assert_ne!(kind, Some(ErrorKind::UnknownArgument), "{words:?}");
+        });
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "SOURCE", default_value = "carto.shared.demo_*")]
     source: String,
     /// Allow these APIs: `maps`, `sql`, `imports` or `lds`
-    #[arg(long, value_name = "API,…", value_delimiter = ',', default_value = "maps")]
+    #[arg(long, value_name = "API,…", value_delimiter = ',', value_parser = crate::bounds::item, default_value = "maps")]
     apis: Vec<String>,
     /// Allow this referer; repeat for more [default: any]
     #[arg(long, value_name = "URL")]

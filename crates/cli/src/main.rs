@@ -34,8 +34,10 @@ mod lines;
 mod named_sources;
 mod output;
 mod paths;
+mod plain;
 mod policy;
 mod pump;
+mod quantity;
 mod read;
 mod reading;
 #[cfg(feature = "registry")]
@@ -158,7 +160,7 @@ pub(crate) enum Exit {
 
 /// Returns the command line: its commands, options and the rules of their values.
 pub(crate) fn command() -> clap::Command {
-    paths::with_rule(Cli::command())
+    bounds::with_rule(paths::with_rule(Cli::command()))
 }
 
 /// Parses the arguments, runs the command and reports its error.
@@ -184,7 +186,7 @@ pub(crate) fn main() -> ExitCode {
         let mut stderr = io::stderr().lock();
         let label = Painted::red(color.on(&stderr), "error:");
         // A secret may be typed in the place of a file or of another value.
-        let error = portcullis_secret::without_secrets(format!("{error:#}"));
+        let error = portcullis_secret::without_secrets(plain::plain(&format!("{error:#}")));
         // A failure to write to standard error cannot be reported.
         let _ = writeln!(stderr, "{label} {}", Escaped::lines(&error));
         Exit::Failure

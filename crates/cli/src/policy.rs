@@ -68,7 +68,7 @@ pub(crate) struct PolicyArgs {
     /// Limit the memory of all pattern automata together
     ///
     /// Patterns over the limit are found by their literals, which may be slower. Decisions do not change.
-    #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, value_parser = bounds::count::<0, MAX_BYTES>, hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = Options::default().automaton_bytes, value_parser = bounds::byte_count::<0, MAX_BYTES>, hide_short_help = true)]
     automaton_bytes: usize,
 }
 

@@ -17,7 +17,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::Exit;
-use super::bounds::{MAX_BYTES, count, threads};
+use super::bounds::{MAX_BYTES, byte_count, threads};
 use super::output::{Color, counted, grouped};
 use super::policy::PolicyArgs;
 use super::pump::{Answerer, Pump, write_line};
@@ -58,7 +58,7 @@ pub(super) struct Args {
     /// Decide at this instant [default: now]
     ///
     /// A date or an RFC 3339 instant. Example: `--now 2026-11-24`
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = crate::bounds::instant)]
     now: Option<Timestamp>,
     /// Read on this many threads [default: number of cores]
     #[arg(long, value_name = "N", value_parser = threads)]
@@ -66,7 +66,7 @@ pub(super) struct Args {
     /// Limit the length of a line
     ///
     /// A longer line is answered with an error.
-    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = count::<1, MAX_BYTES>)]
+    #[arg(long, value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = byte_count::<1, MAX_BYTES>)]
     max_line: usize,
     /// Hide the progress bar and the summary
     #[arg(short, long)]

@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::Exit;
 use super::environment::registry_of_environment;
 use super::output::{Color, Format, Inputs, Painted, Stdout, counted, show_once, write_json_lines};
+use super::plain::plain;
 use super::table::Table;
 
 /// The registry of a command.
@@ -175,7 +176,7 @@ fn default_location() -> anyhow::Result<Location> {
     let strategy = choose_base_strategy().map_err(|_| {
         invalid("cannot find the data directory of the user", "give a registry with `--db sqlite:registry.db`")
     })?;
-    Ok(Location::file(strategy.data_dir().join("portcullis").join("registry.db")))
+    Ok(Location::default_file(strategy.data_dir().join("portcullis").join("registry.db")))
 }
 
 /// A usage error.
@@ -194,7 +195,7 @@ pub(super) fn report(error: &RegistryError, color: Color) -> Exit {
     let paint = color.on(&stderr);
     let mut write_error = |message: &str, help: &str| {
         // A failure to write to standard error cannot be reported.
-        let _ = writeln!(stderr, "{} {}", Painted::red(paint, "error:"), Escaped::lines(message));
+        let _ = writeln!(stderr, "{} {}", Painted::red(paint, "error:"), Escaped::lines(&plain(message)));
         let _ = writeln!(stderr, "{} {}", Painted::bold(paint, "help:"), Escaped::lines(help));
     };
     match error {

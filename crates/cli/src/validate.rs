@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Exit;
 use super::bounds::{self, MAX_COUNT};
 use super::output::{Color, Format, Painted, Stdout, counted, grouped, is_stdin, write_json};
+use super::plain::plain;
 use super::policy::registry;
 use super::policy::{MAX_ERRORS, count, read_one, render};
 
@@ -165,7 +166,7 @@ impl Report<'_> {
     fn unreadable(&mut self, file: &Path, error: &anyhow::Error, color: Color) -> anyhow::Result<()> {
         self.exit = Exit::Failure;
         let unreadable = error.downcast_ref::<Unreadable>();
-        let error = error.to_string();
+        let error = plain(&error.to_string());
         if self.args.format == Format::Json {
             let file = unreadable.map_or_else(|| file.display().to_string(), |unreadable| unreadable.file.clone());
             let (message, help) =

@@ -305,7 +305,7 @@ mod tests {
             ("{\"policy\": \"p\", \"cors_origins\": [\"*\", \"https://a.example\"]}", "`*` alone"),
             ("{\"policy\": \"p\", \"cors_origins\": [\"a.example\"]}", "help: write `https://app.example.com`"),
             ("{\"policy\": \"p\"", "the JSON is cut off"),
-            ("\u{0}\u{ff}", "expected value"),
+            ("\u{0}\u{ff}", "expected a JSON value"),
         ] {
             let error = FilterOptions::read(text.as_bytes()).unwrap_err();
             assert!(error.contains(expected) && error.contains("help") | error.contains("routes"), "{text}: {error}");

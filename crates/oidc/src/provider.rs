@@ -11,7 +11,7 @@ use openidconnect::{
     LogoutRequest, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
     RedirectUrl, RequestTokenError, Scope, TokenResponse as _, UserInfoUrl,
 };
-use portcullis::base::quoted;
+use portcullis::base::{is_browsed_host, quoted};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
@@ -37,14 +37,20 @@ const PAUSE: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Issuer(String);
 
-/// Text that is not the URL of an issuer.
+/// Text that is not the URL of an issuer. The error does not repeat a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "expected the `https` URL of an OpenID provider, without a query or a fragment, found {}\n\
-     help: write the `issuer` of its discovery document, such as `https://login.example.com`; `http` is for localhost only",
-    quoted(.0)
+    "expected the `https` URL of an OpenID provider, without a query or a fragment, found {found}\n\
+     help: write the `issuer` of its discovery document, such as `{instead}`; `http` is for localhost only"
 )]
-pub struct IssuerError(String);
+pub struct IssuerError {
+    /// The text in backticks, unless it may hold a password.
+    found: String,
+    instead: String,
+}
+
+/// The paths of discovery documents, which follow the issuer.
+const DISCOVERY: [&str; 2] = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 
 impl Issuer {
     /// Returns the URL.
@@ -62,21 +68,61 @@ impl std::str::FromStr for Issuer {
     type Err = IssuerError;
 
     fn from_str(text: &str) -> Result<Self, IssuerError> {
-        let is_plain = |url: &Url| {
-            let has_host = url.host_str().is_some_and(|host| url.scheme() == "https" || is_of_this_machine(host));
-            has_host
-                && matches!(url.scheme(), "https" | "http")
-                && url.query().is_none()
-                && url.fragment().is_none()
-                && url.username().is_empty()
-                && url.password().is_none()
-        };
-        let is_trimmed = text.bytes().all(|byte| byte.is_ascii_graphic()) && text.contains("://");
-        match Url::parse(text) {
-            Ok(url) if is_trimmed && is_plain(&url) => Ok(Self(text.to_owned())),
-            _ => Err(IssuerError(text.to_owned())),
+        if is_issuer(text) {
+            return Ok(Self(text.to_owned()));
         }
+        let found = if text.contains('@') { "one with an `@`".to_owned() } else { quoted(text) };
+        let instead = meant(text).filter(|url| is_issuer(url));
+        Err(IssuerError { found, instead: instead.unwrap_or_else(|| "https://login.example.com".to_owned()) })
     }
+}
+
+fn is_issuer(text: &str) -> bool {
+    let is_host = |url: &Url| {
+        let is_safe = |host: &str| url.scheme() == "https" || is_of_this_machine(host);
+        url.host_str().is_some_and(|host| is_browsed_host(host) && is_safe(host))
+    };
+    let is_plain = |url: &Url| {
+        matches!(url.scheme(), "https" | "http")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+            && !DISCOVERY.iter().any(|path| url.path().trim_end_matches('/').ends_with(path))
+    };
+    text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
+        && text.contains("://")
+        && Url::parse(text).is_ok_and(|url| is_host(&url) && is_plain(&url))
+}
+
+/// Returns the issuer that `text` means: with `https`, without the parts that no issuer has.
+fn meant(text: &str) -> Option<String> {
+    let text = text.trim();
+    let is_local = text.starts_with("localhost") || text.starts_with("127.") || text.starts_with("[::1]");
+    let url = match (text.contains("://"), is_local) {
+        (true, _) => Url::parse(text),
+        (false, true) => Url::parse(&format!("http://{text}")),
+        (false, false) => Url::parse(&format!("https://{text}")),
+    };
+    let mut url = url
+        .ok()
+        .filter(|url| is_local || text.contains("://") || url.host_str().is_some_and(|host| host.contains('.')))?;
+    url.set_query(None);
+    url.set_fragment(None);
+    if !url.host_str().is_some_and(is_of_this_machine) {
+        url.set_scheme("https").ok()?;
+    }
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    let path = url.path().trim_end_matches('/');
+    let without = DISCOVERY.iter().find_map(|discovery| path.strip_suffix(discovery)).map(ToOwned::to_owned);
+    if let Some(path) = &without {
+        url.set_path(path);
+    }
+    // Most issuers have no slash at their end, unless it was written.
+    let has_slash = without.is_none() && text.split(['?', '#']).next().is_some_and(|start| start.ends_with('/'));
+    let url = String::from(url);
+    Some(if has_slash { url } else { url.trim_end_matches('/').to_owned() })
 }
 
 /// How the provider knows this program.
@@ -451,20 +497,40 @@ mod tests {
             let issuer: Issuer = text.parse().unwrap();
             assert_eq!(issuer.as_str(), text, "an issuer is compared byte for byte");
         }
-        for text in [
-            "",
-            "login.example.com",
-            "http://login.example.com",
-            "ftp://localhost",
-            "https://user@login.example.com",
-            "https://login.example.com?x",
-            "https://login.example.com#x",
-            " https://login.example.com",
-            "https:login.example.com",
-            "https://",
+        let example = "https://login.example.com";
+        for (text, instead) in [
+            ("", example),
+            ("*", example),
+            ("login", example),
+            ("https://", example),
+            ("https://x..y", example),
+            ("https://-x.com", example),
+            ("https://a.example,https://b.example", example),
+            ("a.example", "https://a.example"),
+            ("a.example/t", "https://a.example/t"),
+            ("http://a.example", "https://a.example"),
+            ("localhost:3000", "http://localhost:3000"),
+            ("ftp://localhost", example),
+            ("https://user@a.example", "https://a.example"),
+            ("https://user:secret@a.example/t", "https://a.example/t"),
+            ("https://a.example?x", "https://a.example"),
+            ("https://a.example/?x", "https://a.example/"),
+            ("https://a.example#x", "https://a.example"),
+            (" https://a.example", "https://a.example"),
+            ("https://b\u{fc}cher.example", "https://xn--bcher-kva.example"),
+            ("https:\\\\a.example", example),
+            ("https://a.example\\t", "https://a.example/t"),
+            ("https://a.example/.well-known/openid-configuration", "https://a.example"),
+            ("https://a.example/.well-known/openid-configuration/", "https://a.example"),
+            ("https://a.example/t/.well-known/openid-configuration?x=1", "https://a.example/t"),
+            ("a.example/.well-known/openid-configuration", "https://a.example"),
+            ("https://a.example/.well-known/oauth-authorization-server", "https://a.example"),
         ] {
-            let error = text.parse::<Issuer>().unwrap_err().to_string();
-            assert!(error.contains("help: write the `issuer`"), "{text}: {error}");
+            let error = text.parse::<Issuer>().expect_err(text).to_string();
+            let help = format!("help: write the `issuer` of its discovery document, such as `{instead}`;");
+            assert!(error.contains(&help), "{text}: {error}");
+            assert!(!error.contains("secret"), "{text}: {error}");
+            assert!(instead.parse::<Issuer>().is_ok(), "{instead}");
         }
     }
 

@@ -57,6 +57,7 @@ mod postgres;
 mod postgres_url;
 pub mod record;
 mod scopes;
+mod spans;
 mod sqlite;
 mod storage;
 mod tickets;
@@ -220,6 +221,9 @@ impl Registry {
     }
 
     fn open_for(location: &Location, purpose: Purpose) -> Result<Self> {
+        if purpose == Purpose::Create {
+            location.make_folders()?;
+        }
         Ok(Self {
             storage: match &location.database {
                 Database::Sqlite(path) => Box::new(SqliteStorage::open(path, purpose)?),

@@ -6,7 +6,8 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::error::{RegistryError, invalid};
+use super::error::{RegistryError, invalid, storage};
+use super::owner_only;
 use super::postgres_url::PostgresUrl;
 use super::record::Table;
 use super::words::quoted;
@@ -78,6 +79,8 @@ fn may_be_registry(path: &Path) -> bool {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Location {
     pub(super) database: Database,
+    /// Whether missing folders of the file are created with it.
+    makes_folders: bool,
 }
 
 /// The database of a location.
@@ -90,7 +93,24 @@ pub(super) enum Database {
 impl Location {
     /// Returns the location of the SQLite file at `path`.
     pub fn file(path: impl Into<PathBuf>) -> Self {
-        Self { database: Database::Sqlite(path.into()) }
+        Self { database: Database::Sqlite(path.into()), makes_folders: false }
+    }
+
+    /// Returns the location of the SQLite file at `path`, which nobody wrote: its missing folders are created with it.
+    pub fn default_file(path: impl Into<PathBuf>) -> Self {
+        Self { makes_folders: true, ..Self::file(path) }
+    }
+
+    /// Creates the missing folders of the file, if this location does so.
+    pub(super) fn make_folders(&self) -> Result<(), RegistryError> {
+        let Some(folder) = self.path().and_then(Path::parent).filter(|_| self.makes_folders) else { return Ok(()) };
+        owner_only::create_folder(folder).map_err(|_| {
+            let shown = quoted(&folder.display().to_string());
+            storage(
+                format!("cannot make the folder {shown}"),
+                "name a registry with `--db`, such as `sqlite:registry.db`",
+            )
+        })
     }
 
     /// Returns the path of the SQLite file; `None` for PostgreSQL.
@@ -142,7 +162,9 @@ impl FromStr for Location {
         };
         match scheme {
             "sqlite" => sqlite(text, rest),
-            "postgres" | "postgresql" => Ok(Self { database: Database::Postgres(Box::new(PostgresUrl::parse(text)?)) }),
+            "postgres" | "postgresql" => {
+                Ok(Self { database: Database::Postgres(Box::new(PostgresUrl::parse(text)?)), makes_folders: false })
+            }
             _ => Err(invalid("the scheme of the registry's URL is unknown", FORM)),
         }
     }

@@ -9,6 +9,7 @@ use super::error::{Problems, Result, invalid, refused};
 use super::lists::{Which, token_with_id};
 use super::named_sources::check_granted;
 use super::record::{Grant, Token, TrailEntry, Usage};
+use super::spans::{expiry_meant, span_meant};
 use super::storage::{Declarations, Declared, Records, TicketFilter, TokenFilter};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
@@ -698,12 +699,12 @@ fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
     match Expiry::at_creation(text, now) {
         Ok(Expiry::At(end)) => Ok(Some(end)),
         Ok(Expiry::Never) => Ok(None),
-        Err(error) => Err(invalid(
-            error.to_string(),
-            "write a span such as `7d`, `2w`, `6m`, `1y`, a date such as `2030-01-01` or an RFC 3339 instant, in the \
-             future, or `never`",
-        )
-        .because("invalid_expiry")),
+        Err(error) => {
+            const FORMS: &str = "a span such as `7d`, `2w`, `6m`, `1y`, a date such as `2030-01-01` or an RFC 3339 instant, \
+                                 in the future, or `never`";
+            let meant = expiry_meant(text, now).map_or_else(String::new, |fix| format!("`{fix}`: "));
+            Err(invalid(error.to_string(), format!("write {meant}{FORMS}")).because("invalid_expiry"))
+        }
     }
 }
 
@@ -712,8 +713,9 @@ pub(super) fn span(text: &str, start: Timestamp, what: &str) -> Result<Timestamp
     match Expiry::at_creation(text, start) {
         Ok(Expiry::At(end)) if text.parse::<Timestamp>().is_err() => Ok(end),
         _ => {
-            Err(invalid(format!("{} is not an {what}", quoted(text)), "write a span such as `7d`, `2w`, `6m` or `1y`")
-                .because("invalid_span"))
+            let meant = span_meant(text, start).map_or_else(String::new, |fix| format!("`{fix}`: "));
+            let help = format!("write {meant}a span such as `7d`, `2w`, `6m` or `1y`");
+            Err(invalid(format!("{} is not an {what}", quoted(text)), help).because("invalid_span"))
         }
     }
 }

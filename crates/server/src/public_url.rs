@@ -6,13 +6,15 @@ use std::str::FromStr;
 use portcullis::base::{is_browsed_host, is_browsed_port, quoted};
 use url::Url;
 
-/// The URL at which clients reach the server, without a slash at its end.
+/// The URL at which clients reach the server, without a slash at its end. Clients compare it byte for byte, so it is kept as
+/// it is written, and has only one spelling.
 ///
 /// ```
 /// use portcullis_server::PublicUrl;
 ///
-/// let url: PublicUrl = "https://Authz.example.com/tenant1/".parse()?;
+/// let url: PublicUrl = "https://authz.example.com/tenant1/".parse()?;
 /// assert_eq!((url.as_str(), url.path()), ("https://authz.example.com/tenant1", "/tenant1"));
+/// assert!("https://Authz.example.com".parse::<PublicUrl>().is_err());
 /// assert!("authz.example.com".parse::<PublicUrl>().is_err());
 /// # Ok::<(), portcullis_server::PublicUrlError>(())
 /// ```
@@ -26,11 +28,10 @@ pub struct PublicUrl {
 
 /// Text that is not the public URL of a server.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "expected the URL of a server, without a user, a query or a fragment, found {}\nhelp: write `{instead}`",
-    quoted(found)
-)]
+#[error("expected {expected}, found {found}\nhelp: write `{instead}`")]
 pub struct PublicUrlError {
+    expected: &'static str,
+    /// The text in backticks, unless it may hold a password.
     found: String,
     instead: String,
 }
@@ -57,10 +58,20 @@ impl FromStr for PublicUrl {
 
     fn from_str(text: &str) -> Result<Self, PublicUrlError> {
         let url = read(text).filter(|_| is_whole(text));
+        if let Some(url) = &url
+            && url.text != text
+            && format!("{}/", url.text) != text
+        {
+            let expected = "the URL in the spelling that clients compare: in lower case, without a default port";
+            return Err(PublicUrlError { expected, found: quoted(text), instead: url.text.clone() });
+        }
         url.ok_or_else(|| {
-            let meant = read(text).or_else(|| read(&format!("https://{text}")).filter(|url| url.host.contains('.')));
+            let expected = "the URL of a server, without a user, a query or a fragment";
+            let found = if text.contains('@') { "one with an `@`".to_owned() } else { quoted(text) };
+            let text = text.replace('\\', "/");
+            let meant = read(&text).or_else(|| read(&format!("https://{text}")).filter(|url| url.host.contains('.')));
             let instead = meant.map_or_else(|| "https://authz.example.com".to_owned(), |url| url.text);
-            PublicUrlError { found: text.to_owned(), instead }
+            PublicUrlError { expected, found, instead }
         })
     }
 }
@@ -107,7 +118,10 @@ mod tests {
         for (text, url, path) in [
             ("https://authz.example.com", "https://authz.example.com", ""),
             ("https://authz.example.com/", "https://authz.example.com", ""),
-            ("https://AUTHZ.example.com:443/a/b//", "https://authz.example.com/a/b", "/a/b"),
+            ("https://authz.example.com/a/b", "https://authz.example.com/a/b", "/a/b"),
+            ("https://authz.example.com/a/b/", "https://authz.example.com/a/b", "/a/b"),
+            ("https://authz.example.com:8443", "https://authz.example.com:8443", ""),
+            ("https://authz.example.com/Tenant", "https://authz.example.com/Tenant", "/Tenant"),
             ("http://127.0.0.1:8181", "http://127.0.0.1:8181", ""),
             ("http://[::1]:8181/t", "http://[::1]:8181/t", "/t"),
         ] {
@@ -128,6 +142,7 @@ mod tests {
             ("https://${HOST}", "https://authz.example.com"),
             ("ftp://a.example", "https://authz.example.com"),
             ("https:a.example", "https://authz.example.com"),
+            ("https:\\\\a.example\\t", "https://a.example/t"),
             ("https://a.example:0", "https://authz.example.com"),
             ("https://a.example:99999", "https://authz.example.com"),
             ("https://a.example/a%2Fb", "https://authz.example.com"),
@@ -135,6 +150,7 @@ mod tests {
             ("a.example", "https://a.example"),
             ("a.example:8443/t", "https://a.example:8443/t"),
             ("https://user@a.example", "https://a.example"),
+            ("https://user:secret@a.example", "https://a.example"),
             ("https://a.example?x=1", "https://a.example"),
             ("https://a.example/#x", "https://a.example"),
             ("https://a.example\\t", "https://a.example/t"),
@@ -145,10 +161,22 @@ mod tests {
             ("https://%61.example/t", "https://a.example/t"),
             (" https://a.example", "https://a.example"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
+            ("https://A.example:443", "https://a.example"),
+            ("https://a.example:443", "https://a.example"),
+            ("http://a.example:80/t", "http://a.example/t"),
+            ("HTTPS://a.example", "https://a.example"),
+            ("https://a.Example/T", "https://a.example/T"),
+            ("https://a.example:08443", "https://a.example:8443"),
+            ("https://a.example//", "https://a.example"),
+            ("https://a.example/t//", "https://a.example/t"),
+            ("http://0x7f.1:8181", "http://127.0.0.1:8181"),
+            ("http://[0:0::1]:8181", "http://[::1]:8181"),
         ] {
             let error = text.parse::<PublicUrl>().unwrap_err().to_string();
             assert!(error.ends_with(&format!("help: write `{instead}`")), "{text}: {error}");
-            assert!(instead.parse::<PublicUrl>().is_ok(), "{instead}");
+            let kept = instead.parse::<PublicUrl>().unwrap();
+            assert_eq!(kept.as_str(), instead);
+            assert!(!error.contains("secret"), "{text}: {error}");
         }
     }
 }

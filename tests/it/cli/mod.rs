@@ -28,6 +28,7 @@ mod outputs;
 mod parquet;
 mod permissions;
 mod policy_forms;
+mod raw_words;
 mod read;
 mod registry;
 mod replay;

@@ -35,16 +35,19 @@ fn created_files_are_private_under_any_umask() {
             found.permissions().mode() & 0o7777
         };
         let run = |args: &str| assert!(with_umask(&dir, umask, args).stdout(Stdio::null()).status().unwrap().success());
-        run("connections add dw --db sqlite:data/deep/registry.db --user ana");
-        for folder in ["data", "data/deep"] {
+        // The default registry: its folders are made with it.
+        let mut add = with_umask(&dir, umask, "connections add dw --user ana");
+        add.env_remove("PORTCULLIS_DB").env("XDG_DATA_HOME", dir.path("data"));
+        assert!(add.stdout(Stdio::null()).status().unwrap().success());
+        for folder in ["data", "data/portcullis"] {
             assert_eq!(mode(folder), 0o700, "{umask}: {folder}");
         }
-        run("backup copy.db --db sqlite:data/deep/registry.db");
+        run("backup copy.db --db sqlite:data/portcullis/registry.db");
         run("init first.json");
-        for file in ["data/deep/registry.db", "copy.db", "first.json"] {
+        for file in ["data/portcullis/registry.db", "copy.db", "first.json"] {
             assert_eq!(mode(file), 0o600, "{umask}: {file}");
         }
-        let args = "serve --db sqlite:data/deep/registry.db --state-dir state/deep --log log.jsonl --messages json \
+        let args = "serve --db sqlite:data/portcullis/registry.db --state-dir state/deep --log log.jsonl --messages json \
                     --listen unix:listen.sock --admin unix:admin.sock";
         for (more, sockets) in [("", 0o600), (" --socket-mode 660", 0o660), (" --socket-mode 0666", 0o666)] {
             let mut server = with_umask(&dir, umask, &format!("{args}{more}"));
@@ -56,7 +59,7 @@ fn created_files_are_private_under_any_umask() {
                 assert_eq!(mode(socket), sockets, "{umask}: {socket}");
             }
             for file in ["registry.db", "registry.db-wal", "registry.db-shm"] {
-                assert_eq!(mode(&format!("data/deep/{file}")), 0o600, "{umask}: {file}");
+                assert_eq!(mode(&format!("data/portcullis/{file}")), 0o600, "{umask}: {file}");
             }
             for folder in ["state", "state/deep"] {
                 assert_eq!(mode(folder), 0o700, "{umask}: {folder}");

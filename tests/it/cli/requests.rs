@@ -19,7 +19,7 @@ fn every_line_has_an_answer() {
     let expected = "\
 {\"id\":\"é\",\"decision\":\"allow\",\"token\":\"geo\",\"grants\":[]}
 {\"line\":2,\"error\":\"an empty line is not a request\"}
-{\"line\":3,\"error\":\"expected value (column 2)\"}
+{\"line\":3,\"error\":\"expected a JSON value (column 2)\"}
 {\"id\":[1, 2],\"decision\":\"deny\",\"reason\":\"token_missing\",\"status\":401}
 {\"line\":5,\"error\":\"unknown key `tokn`, did you mean `token`? (column 7)\"}
 {\"decision\":\"deny\",\"reason\":\"token_expired\",\"status\":401}

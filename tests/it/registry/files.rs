@@ -264,7 +264,7 @@ fn other_and_newer_databases_are_left_alone() {
     let open = |name: &str| Registry::open(&Location::file(dir.path().join(name)), true).unwrap_err().to_string();
     fs::write(dir.path().join("text"), "this is not a database, although it is longer than the header of one").unwrap();
     let error = open("text");
-    assert!(error.contains("text`: file is not a database"), "{error}");
+    assert!(error.contains("text`: it is not a SQLite database"), "{error}");
     assert!(fs::read(dir.path().join("text")).unwrap().starts_with(b"this is"));
     let missing = Registry::open(&Location::file(dir.path().join("missing")), false).unwrap_err().to_string();
     assert!(missing.contains("missing` does not exist"), "{missing}");

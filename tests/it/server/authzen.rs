@@ -333,7 +333,7 @@ fn metadata_has_the_host_of_the_request_and_odd_hosts_are_refused() {
         ("Authz.Example.com:8443", "https://authz.example.com:8443"),
         ("127.0.0.1:8181", "https://127.0.0.1:8181"),
         ("[::1]:8181", "https://[::1]:8181"),
-        ("my_service", "https://my_service"),
+        ("my-service", "https://my-service"),
     ] {
         assert_eq!(metadata(&server, &[host]), (200, json!(url)), "{host}");
     }
@@ -354,6 +354,13 @@ fn metadata_has_the_host_of_the_request_and_odd_hosts_are_refused() {
         "b%C3%BCcher.example",
         "a,b.example",
         "a\"b",
+        "x..y",
+        ".x",
+        "x..",
+        "-x.com",
+        "x-.com",
+        "x_y",
+        "_x.com:8443",
     ] {
         assert_eq!(metadata(&server, &[host]), (400, Value::Null), "{host}");
     }

@@ -35,8 +35,22 @@ fn wrong_options_are_refused_and_leave_no_registry() {
         (true, &["--oidc-client-secret-file", "binary"], lines),
         (true, &["--oidc-ca", "secret"], "`secret`: expected certificates in PEM format"),
         (true, &["--oidc-ca", "missing"], "cannot read `missing`"),
-        (true, &["--oidc-allow-domain", "@example.com"], "write the part after `@`, such as `example.com`"),
-        (true, &["--oidc-allow-domain", "*.example.com"], "write the part after `@`, such as `example.com`"),
+        (true, &["--oidc-allow-domain", "@acme.com"], "help: write `acme.com`"),
+        (true, &["--oidc-allow-domain", "*.acme.com"], "help: write `acme.com`"),
+        (true, &["--oidc-allow-domain", ""], "help: write `example.com`"),
+        (true, &["--oidc-allow-domain", "a.com,b.com"], "help: write `--oidc-allow-domain a.com b.com`"),
+        (true, &["--oidc-allow-group", ""], "help: write `data-team`"),
+        (true, &["--oidc-admin-group", "*"], "help: write `data-team`"),
+        (true, &["--oidc-auditor-group", " a"], "help: write `a`"),
+        (true, &["--oidc-scope", "groups email"], "help: write `--oidc-scope groups email`"),
+        (true, &["--oidc-groups-claim", ""], "help: write `groups`"),
+        (false, &["--oidc-issuer", "https://a.example", "--oidc-client-id", ""], "help: write `portcullis`"),
+        (
+            false,
+            &["--oidc-issuer", "https://a.example/.well-known/openid-configuration", "--oidc-client-id", "a"],
+            "such as `https://a.example`;",
+        ),
+        (false, &["--oidc-issuer", "https://u:s3cret-of-the-client@a.example", "--oidc-client-id", "a"], issuer),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path();

@@ -61,13 +61,25 @@ fn values_without_an_effect_are_refused_with_a_valid_one() {
         (&["--max-connections", "0"], "`1`"),
         (&["--max-requests", "0"], "`1`"),
         (&["--max-batch", "0"], "`1`"),
-        (&["--max-body", "0"], "`1`"),
+        (&["--max-body", "0"], "`1048576`"),
+        (&["--max-body", "1MB"], "`1000000`"),
+        (&["--max-body", "10k"], "`10000`"),
+        (&["--max-body", "1_000"], "`1000`"),
+        (&["--max-body", "-1"], "`1048576`"),
+        (&["--max-policy-bytes", "1 GiB"], "`1073741824`"),
+        (&["--max-requests", "10k"], "`10000`"),
+        (&["--drain", "5m"], "`300`"),
+        (&["--drain", "1h30"], "`5400`"),
+        (&["--drain", "-5"], "`0.001`"),
+        (&["--cors-origin", "https:\\\\a.example"], "`https://a.example`"),
+        (&["--public-url", "https://A.example:443"], "`https://a.example`"),
+        (&["--public-url", "https:\\\\a.example"], "`https://a.example`"),
         (&["--max-headers", "0"], "`1`"),
         (&["--max-header-bytes", "100"], "`1024`"),
-        (&["--max-policy-bytes", "0"], "`268435456`"),
+        (&["--max-policy-bytes", "0"], "`1048576`"),
         (&["--max-connection-buffered", "10"], "`--max-connection-buffered 1048576`"),
         (&["--max-buffered", "10"], "`--max-buffered 33554432`"),
-        (&["--log-queue", "0"], "`1`"),
+        (&["--log-queue", "0"], "`1048576`"),
         (&["--log-when-full", "wait"], "`drop`"),
         (&["--log", "-", "--log-sample-allows", "1.5"], "`0.01`"),
         (&["--pass-through", "healthz"], "`--pass-through /healthz`"),
@@ -76,7 +88,7 @@ fn values_without_an_effect_are_refused_with_a_valid_one() {
         (&["--request-timeout", "0"], "`0.001`"),
         (&["--idle-timeout", "0"], "`0.001`"),
         (&["--drain", "0"], "`0.001`"),
-        (&["--idle-timeout", "2d"], "`5`"),
+        (&["--idle-timeout", "2d"], "`86400`"),
         (&["--message-level", "warning"], "`warn`"),
         (&["--message-level", "off"], "`error`"),
         (&["--message-level", "portculis=debug"], "`portcullis=debug`"),
@@ -187,7 +199,7 @@ fn no_message_level_silences_errors() {
     }
     fs::write(folder.path().join("policy.json"), policy("t")).unwrap();
     let process =
-        start(folder.path(), &["--message-level", "info,h2=debug", "--public-url", "https://Authz.example.com/t/"]);
+        start(folder.path(), &["--message-level", "info,h2=debug", "--public-url", "https://authz.example.com/t/"]);
     let metadata = ask(process.listen, "GET /.well-known/authzen-configuration", &[], "").json();
     assert_eq!(metadata["policy_decision_point"], "https://authz.example.com/t");
 }

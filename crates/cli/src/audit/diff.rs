@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// Compare from this instant on [default: now]
     ///
     /// A date or an RFC 3339 instant. Example: `--since 2026-11-24`
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = crate::bounds::instant)]
     since: Option<Timestamp>,
     /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]

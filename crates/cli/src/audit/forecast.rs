@@ -50,7 +50,7 @@ pub(super) struct Args {
     /// Leave out tokens that are expired at this instant [default: now]
     ///
     /// A date or an RFC 3339 instant. Example: `--now 2026-11-24`
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = crate::bounds::instant)]
     now: Option<Timestamp>,
     /// Limit the patterns in tables
     ///

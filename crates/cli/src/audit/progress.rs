@@ -31,6 +31,8 @@ impl Progress {
             Ok(style) => bar.with_style(style),
             Err(_) => bar,
         };
+        // Until the first rows are counted.
+        bar.set_message("reading");
         Self { bar, start }
     }
 

@@ -61,7 +61,7 @@ pub(super) struct Args {
     /// Decide at this instant [default: now]
     ///
     /// A date or an RFC 3339 instant. Example: `--now 2026-11-24`
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = crate::bounds::instant)]
     now: Option<Timestamp>,
     /// Print `table`, `json` or `csv`
     #[arg(long, value_name = "FORMAT", default_value = "table", hide_possible_values = true)]

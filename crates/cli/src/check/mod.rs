@@ -12,7 +12,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::Replay;
 
 use super::Exit;
-use super::bounds::{MAX_BYTES, count, threads};
+use super::bounds::{MAX_BYTES, byte_count, threads};
 use super::output::{Color, Format};
 use super::policy::PolicyArgs;
 use super::pump::Pump;
@@ -65,7 +65,7 @@ pub(super) struct Args {
     /// Decide at this instant [default: now]
     ///
     /// A date or an RFC 3339 instant. The `now` of a request in a file takes precedence. Example: `--now 2026-11-24`
-    #[arg(long, value_name = "INSTANT")]
+    #[arg(long, value_name = "INSTANT", value_parser = crate::bounds::instant)]
     now: Option<Timestamp>,
     /// Print `text` or `json`
     ///
@@ -87,7 +87,7 @@ pub(super) struct Args {
     /// Limit the length of a line
     ///
     /// A longer line is answered with an error.
-    #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = count::<1, MAX_BYTES>)]
+    #[arg(long, help_heading = "Many requests", conflicts_with = "api", value_name = "BYTES", default_value_t = 8 << 20, hide_short_help = true, value_parser = byte_count::<1, MAX_BYTES>)]
     max_line: usize,
     /// Hide the progress bar and the summary
     #[arg(short, long, help_heading = "Many requests", conflicts_with = "api")]

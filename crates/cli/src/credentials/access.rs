@@ -1,6 +1,5 @@
 //! The options for what the access tokens of an OAuth client may read and manage.
 
-use clap::builder::NonEmptyStringValueParser;
 use portcullis_registry::{ClientAccess, ClientEdit, TypedGrant};
 
 use super::pairs::grant;
@@ -11,7 +10,7 @@ pub(super) struct AccessArgs {
     /// Let access tokens use these APIs [default: none]
     ///
     /// Without APIs and grants, access tokens only manage credentials. Example: `--apis maps,sql`
-    #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = crate::bounds::item)]
     apis: Vec<String>,
     /// Let access tokens read a source; repeat for more
     ///
@@ -21,7 +20,7 @@ pub(super) struct AccessArgs {
     /// Limit access tokens to these scopes [default: all but `admin`]
     ///
     /// Example: `--scopes read:tokens,write:tokens`
-    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = crate::bounds::item)]
     scopes: Option<Vec<String>>,
 }
 
@@ -31,7 +30,7 @@ pub(super) struct AccessEditArgs {
     /// Replace the APIs of access tokens
     ///
     /// Applies to access tokens that are issued from now on. Example: `--apis maps,sql`
-    #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = crate::bounds::item)]
     apis: Option<Vec<String>>,
     /// Replace the grants of access tokens; repeat for more
     ///
@@ -41,7 +40,7 @@ pub(super) struct AccessEditArgs {
     /// Replace the scopes that access tokens may have
     ///
     /// Example: `--scopes read:tokens,write:tokens`
-    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "SCOPE,…", value_delimiter = ',', help_heading = "Access tokens", value_parser = crate::bounds::item)]
     scopes: Option<Vec<String>>,
 }
 

@@ -124,13 +124,13 @@ struct UpdateToken {
     /// Replace the token's APIs
     ///
     /// Example: `--apis maps,sql`
-    #[arg(long, help_heading = "Grants", value_name = "API,…", value_delimiter = ',', value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, help_heading = "Grants", value_name = "API,…", value_delimiter = ',', value_parser = crate::bounds::item)]
     apis: Option<Vec<String>>,
     /// Add a referer; repeat for more
     #[arg(long, help_heading = "Referers", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
     referer: Vec<String>,
     /// Replace the token's referers
-    #[arg(long, help_heading = "Referers", value_name = "URL,…", value_delimiter = ',', conflicts_with = "any_referer", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, help_heading = "Referers", value_name = "URL,…", value_delimiter = ',', conflicts_with = "any_referer", value_parser = crate::bounds::item)]
     referers: Option<Vec<String>>,
     /// Remove a referer; repeat for more
     #[arg(long, help_heading = "Referers", value_name = "URL")]
@@ -144,7 +144,7 @@ struct UpdateToken {
     #[arg(long)]
     yes: bool,
     /// Rejected with a hint to `rotate`
-    #[arg(long, hide = true)]
+    #[arg(long, hide = true, aliases = ["expires", "expires-at", "expires-in", "expiry", "expiration", "expire", "valid-until", "valid-for", "ttl"])]
     expiration_date: Option<String>,
     #[command(flatten)]
     common: Common,

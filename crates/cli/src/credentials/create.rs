@@ -94,13 +94,13 @@ struct TokenArgs {
     /// Allow these APIs: `maps`, `sql`, `lds`, `imports` [required]
     ///
     /// `imports` cannot be combined with other APIs. Example: `--apis maps,sql`
-    #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Grants", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Grants", value_parser = crate::bounds::item)]
     apis: Vec<String>,
     /// Allow this referer; repeat for more [default: any]
     #[arg(long, value_name = "URL", help_heading = "Referers", value_parser = NonEmptyStringValueParser::new())]
     referer: Vec<String>,
     /// Allow these referers
-    #[arg(long, value_name = "URL,…", value_delimiter = ',', help_heading = "Referers", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL,…", value_delimiter = ',', help_heading = "Referers", value_parser = crate::bounds::item)]
     referers: Vec<String>,
     /// Name the token [default: its id]
     #[arg(long)]

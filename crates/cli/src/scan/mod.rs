@@ -21,7 +21,7 @@ use portcullis_scan::{Detector, Limits, Prefixes, Report, Scanner, files, git};
 
 use super::Exit;
 use super::audit::CatalogArgs;
-use super::bounds::{MAX_BYTES, count, threads};
+use super::bounds::{MAX_BYTES, byte_count, count, threads};
 use super::input::{self, claim_stdin};
 use super::output::{Color, Inputs, is_stdin};
 use super::policy::PolicyArgs;
@@ -96,7 +96,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "COUNT", default_value_t = default_depth(), value_parser = count::<0, MAX_DEPTH>, hide_short_help = true)]
     max_depth: usize,
     /// Limit the bytes that one archive may expand to
-    #[arg(long, value_name = "BYTES", default_value_t = default_expanded(), value_parser = count::<0, MAX_BYTES>, hide_short_help = true)]
+    #[arg(long, value_name = "BYTES", default_value_t = default_expanded(), value_parser = byte_count::<0, MAX_BYTES>, hide_short_help = true)]
     max_expanded: usize,
     /// Use this number of threads [default: one for each core]
     #[arg(long, value_name = "COUNT", value_parser = threads, hide_short_help = true)]

@@ -7,6 +7,7 @@ use portcullis_scan::{Encoding, Report, Unread};
 
 use super::standing::{Judged, Severity, Standing};
 use crate::output::{Color, Painted, Stdout, bytes, counted, grouped};
+use crate::plain::plain;
 
 /// Max inputs that could not be read that are named.
 const NAMED_UNREAD: usize = 20;
@@ -84,7 +85,7 @@ fn finding(judged: &Judged<'_>, paint: bool, out: &mut Stdout) -> io::Result<()>
         }
     }
     for reason in &standing.reasons {
-        writeln!(out, "  {}", Escaped::whole(reason))?;
+        writeln!(out, "  {}", Escaped::whole(&plain(reason)))?;
     }
     for (label, list) in [("APIs", &standing.apis), ("grants", &standing.grants), ("referers", &standing.referers)] {
         if !list.is_empty() {

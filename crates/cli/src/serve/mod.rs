@@ -22,7 +22,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Exit;
-use crate::bounds::{MAX_BYTES, count, seconds};
+use crate::bounds::{MAX_BYTES, byte_count, count, day_count, seconds};
 use crate::environment::variable_or;
 use crate::output::Inputs;
 use crate::policy::PolicyArgs;
@@ -80,7 +80,7 @@ pub(super) struct Args {
     /// Delete tokens of the registry that expired this many days ago
     ///
     /// Only with `--db`. A deleted token is denied as `token_unknown`, no longer as `token_expired`.
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = count::<0, 36_500>, conflicts_with = "policy", help_heading = "Policy")]
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = day_count::<0, 36_500>, conflicts_with = "policy", help_heading = "Policy")]
     keep_expired: usize,
     /// Also decide every request by this policy, without effect
     ///
@@ -180,7 +180,7 @@ struct LogArgs {
     #[arg(long, value_name = "WHAT", default_value = "drop", value_parser = values::when_full, requires = "log")]
     log_when_full: WhenFull,
     /// Limit the queue of log lines
-    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = count::<1, MAX_BYTES>, requires = "log")]
+    #[arg(long, value_name = "BYTES", default_value_t = LogOptions::default().queue_bytes, value_parser = byte_count::<1, MAX_BYTES>, requires = "log")]
     log_queue: usize,
     /// Log this share of allows, such as 0.01
     ///
@@ -198,10 +198,10 @@ struct LogArgs {
 #[command(next_help_heading = "Limits")]
 struct LimitArgs {
     /// Limit the size of a body; larger ones get 413
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes, value_parser = count::<1, MAX_BYTES>)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().body_bytes, value_parser = byte_count::<1, MAX_BYTES>)]
     max_body: usize,
     /// Limit the size of request headers
-    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes, value_parser = count::<1024, MAX_HEADER_BYTES>)]
+    #[arg(long, value_name = "BYTES", default_value_t = Limits::default().header_bytes, value_parser = byte_count::<1024, MAX_HEADER_BYTES>)]
     max_header_bytes: usize,
     /// Limit the number of request headers
     #[arg(long, value_name = "COUNT", default_value_t = Limits::default().headers, value_parser = count::<1, 4096>)]
@@ -220,12 +220,12 @@ struct LimitArgs {
     /// Limit buffered requests and answers [default: 256 MiB]
     ///
     /// The default is at least the limit of one connection.
-    #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
+    #[arg(long, value_name = "BYTES", value_parser = byte_count::<1, MAX_BYTES>)]
     max_buffered: Option<usize>,
     /// Limit buffers of one connection [default: 32 MiB]
     ///
     /// The default is at least four times `--max-body`.
-    #[arg(long, value_name = "BYTES", value_parser = count::<1, MAX_BYTES>)]
+    #[arg(long, value_name = "BYTES", value_parser = byte_count::<1, MAX_BYTES>)]
     max_connection_buffered: Option<usize>,
     /// Limit each phase of a request
     ///

@@ -4,17 +4,12 @@ use std::net::IpAddr;
 
 use portcullis::base::{is_browsed_host, is_browsed_port};
 use portcullis_server::decision_log::WhenFull;
-use portcullis_server::policy;
 use url::{Host, Url};
 
-use crate::bounds::expected;
+use crate::bounds::{MAX_BYTES, byte_count, expected};
 
 pub(super) fn policy_bytes(text: &str) -> Result<u64, String> {
-    const MAX: u64 = 1 << 40;
-    let bytes = text.parse().ok().filter(|bytes| (1..=MAX).contains(bytes));
-    bytes.ok_or_else(|| {
-        expected(format_args!("a number of bytes from 1 to {MAX}, such as {}", policy::MAX_BYTES), policy::MAX_BYTES)
-    })
+    byte_count::<1, MAX_BYTES>(text).map(|bytes| bytes as u64)
 }
 
 pub(super) fn when_full(text: &str) -> Result<WhenFull, String> {
@@ -76,7 +71,10 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
 /// origin.
 fn canonical_origin(text: &str) -> Option<String> {
     let is_local = text.starts_with("localhost") || text.starts_with("127.") || text.starts_with("[::1]");
-    let url = if text.contains("://") {
+    let has_scheme = ["http:", "https:"]
+        .iter()
+        .any(|scheme| text.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme)));
+    let url = if has_scheme || text.contains("://") {
         Url::parse(text).ok()?
     } else if is_local {
         Url::parse(&format!("http://{text}")).ok()?
@@ -156,6 +154,15 @@ mod tests {
             ("a.example:8443", "https://a.example:8443"),
             ("localhost:5173", "http://localhost:5173"),
             ("//a.example", "https://a.example"),
+            ("https:\\\\a.example", "https://a.example"),
+            ("https:\\a.example", "https://a.example"),
+            ("\\\\a.example", "https://a.example"),
+            ("https:/a.example", "https://a.example"),
+            ("https:a.example", "https://a.example"),
+            ("HTTP:\\\\A.example\\maps", "http://a.example"),
+            ("https:", "https://app.example.com"),
+            ("https:\\\\", "https://app.example.com"),
+            ("file:///a.example", "https://app.example.com"),
         ] {
             assert_eq!(instead(origin, text), valid, "{text}");
             for valid in valid.split(' ').filter(|item| *item != "--cors-origin") {

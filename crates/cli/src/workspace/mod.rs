@@ -1,6 +1,7 @@
 //! Runs the workspace.
 
 mod catalog;
+mod claims;
 mod sign_in;
 
 use std::io::{self, Write};
@@ -16,7 +17,7 @@ use portcullis_workspace::{Options, Workspace, router};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::Exit;
-use crate::bounds::{count, seconds};
+use crate::bounds::{count, day_count, seconds, whole_seconds};
 use crate::environment::variable_or;
 use crate::output::Inputs;
 use crate::registry::{RegistryArgs, invalid};
@@ -127,10 +128,10 @@ struct ListenArgs {
 #[command(next_help_heading = "Tokens")]
 struct OauthArgs {
     /// Set the lifetime of access tokens
-    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = count::<60, 86_400>)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600, value_parser = whole_seconds::<60, 86_400>)]
     access_token_lifetime: usize,
     /// Delete tokens that expired this many days ago
-    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = count::<0, 36_500>)]
+    #[arg(long, value_name = "DAYS", default_value_t = 30, value_parser = day_count::<0, 36_500>)]
     keep_expired: usize,
 }
 

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use portcullis_workspace::{Issuer, ProviderOptions, Rules, SignInOptions};
 
+use super::claims;
 use crate::bounds::count;
 use crate::output::file_name;
 
@@ -22,7 +23,7 @@ pub(super) struct SignInArgs {
     #[arg(long, value_name = "URL", requires = "oidc_client_id")]
     oidc_issuer: Option<Issuer>,
     /// Set the client id that the provider has registered
-    #[arg(long, value_name = "ID", requires = "oidc_issuer")]
+    #[arg(long, value_name = "ID", requires = "oidc_issuer", value_parser = claims::client_id)]
     oidc_client_id: Option<String>,
     /// Read the secret of the client from this file
     ///
@@ -37,29 +38,29 @@ pub(super) struct SignInArgs {
     /// Request these scopes in addition to `openid`
     ///
     /// Some providers send groups only with a scope. Example: `--oidc-scope email profile groups`
-    #[arg(long, value_name = "SCOPE", num_args = 1.., requires = "oidc_issuer", default_values = ["email", "profile"])]
+    #[arg(long, value_name = "SCOPE", num_args = 1.., requires = "oidc_issuer", default_values = ["email", "profile"], value_parser = claims::scope)]
     oidc_scope: Vec<String>,
     /// Admit users with a verified e-mail address of these domains
     ///
-    /// Without this option and those of groups, only users whom an administrator has invited may sign in. Example:
-    /// `--oidc-allow-domain example.com`
-    #[arg(long, value_name = "DOMAIN", num_args = 1.., requires = "oidc_issuer")]
+    /// Subdomains are not included. Without this option and those of groups, only users whom an administrator has invited may
+    /// sign in. Example: `--oidc-allow-domain example.com`
+    #[arg(long, value_name = "DOMAIN", num_args = 1.., requires = "oidc_issuer", value_parser = claims::domain)]
     oidc_allow_domain: Vec<String>,
     /// Admit members of these groups
-    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer")]
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = claims::group)]
     oidc_allow_group: Vec<String>,
     /// Admit members of these groups as administrators
     ///
     /// With this option or `--oidc-auditor-group`, the provider assigns the roles at each sign-in.
-    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer")]
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = claims::group)]
     oidc_admin_group: Vec<String>,
     /// Admit members of these groups as auditors
-    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer")]
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = claims::group)]
     oidc_auditor_group: Vec<String>,
     /// Read the groups of a user from this claim [default: groups]
     ///
     /// A name that starts with `/` is a JSON Pointer. Example: `--oidc-groups-claim /realm_access/roles`
-    #[arg(long, value_name = "CLAIM", requires = "oidc_issuer", default_value = "groups", hide_default_value = true)]
+    #[arg(long, value_name = "CLAIM", requires = "oidc_issuer", default_value = "groups", hide_default_value = true, value_parser = claims::claim)]
     oidc_groups_claim: String,
     /// Ask the provider again this long after a sign-in
     ///
@@ -95,12 +96,6 @@ impl SignInArgs {
             auditors: self.oidc_auditor_group.clone(),
             groups_claim: self.oidc_groups_claim.clone(),
         };
-        if let Some(domain) = rules.domains.iter().find(|domain| domain.is_empty() || domain.contains(['@', '*', '/']))
-        {
-            bail!(
-                "`--oidc-allow-domain`: expected a domain, found `{domain}`\nhelp: write the part after `@`, such as `example.com`"
-            );
-        }
         let Some((issuer, client_id)) = self.oidc_issuer.clone().zip(self.oidc_client_id.clone()) else {
             return Ok(SignInOptions::default());
         };
@@ -110,7 +105,8 @@ impl SignInArgs {
             client_secret: self.oidc_client_secret_file.as_deref().map(secret).transpose()?,
             redirect_url: format!("{url}/login/callback"),
             signed_out_url: format!("{url}/"),
-            scopes: self.oidc_scope.clone(),
+            // Every request has the scope `openid`.
+            scopes: self.oidc_scope.iter().filter(|scope| *scope != "openid").cloned().collect(),
             claims: rules.need_groups().then(|| rules.groups_claim.clone()).into_iter().collect(),
             authorities: self.oidc_ca.clone(),
         };

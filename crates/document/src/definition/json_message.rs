@@ -23,8 +23,9 @@ pub fn json_message(error: &serde_json::Error) -> Box<str> {
 }
 
 /// The messages of `serde_json` about syntax, each with its words here.
-const SYNTAX: [(&str, &str); 11] = [
-    ("expected ident", "expected value"),
+const SYNTAX: [(&str, &str); 12] = [
+    ("expected ident", "expected a JSON value"),
+    ("expected value", "expected a JSON value"),
     ("key must be a string", "expected a key in double quotes"),
     ("trailing comma", "expected a value after the comma"),
     ("trailing characters", "expected nothing after the JSON"),
@@ -180,12 +181,12 @@ mod tests {
             (r#"{"path": "a", "count": 1.5}"#, "expected a whole number from 0, found a number"),
             (r#"{"path": "a", "count": -1}"#, "expected a whole number from 0, found a number"),
             (r#"{"path": "a", "kind": "qery"}"#, "unknown value `qery`, did you mean `query`?"),
-            (r#"{"path": "a", "kind": 7}"#, "expected value"),
+            (r#"{"path": "a", "kind": 7}"#, "expected a JSON value"),
             (r#"{"path": "a", "pair": [1]}"#, "expected a list, found a list of another length"),
             ("7", "expected an object, found a number"),
             (r#""s3cret, expected struct""#, "expected an object, found a string"),
             ("{", "the JSON is cut off in an object"),
-            ("trux", "expected value"),
+            ("trux", "expected a JSON value"),
             ("tru", "the JSON is cut off in a value"),
             ("{path: 1}", "expected a key in double quotes"),
             (r#"{"path": "a",}"#, "expected a value after the comma"),
@@ -204,7 +205,8 @@ mod tests {
 
     #[test]
     fn messages_of_the_project_are_kept() {
-        for message in ["unknown key `a`, did you mean `b`?", "`a`: expected a string, found null", "expected value"] {
+        for message in ["unknown key `a`, did you mean `b`?", "`a`: expected a string, found null", "expected a number"]
+        {
             assert_eq!(reworded(message), message);
         }
     }

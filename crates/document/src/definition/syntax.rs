@@ -14,7 +14,7 @@ use super::lines::{LineIndex, Position};
 ///
 /// let error = read("{\n  \"tokens\": [,]\n}").unwrap_err();
 /// assert_eq!(error.position(), Position { line: 2, column: 14 });
-/// assert_eq!(error.to_string(), "expected value at line 2 column 14");
+/// assert_eq!(error.to_string(), "expected a JSON value at line 2 column 14");
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyntaxError {

@@ -23,6 +23,7 @@ mod diagnostic;
 mod digested;
 mod foreign;
 mod input;
+mod known_digests;
 mod redact;
 mod spot;
 mod statement;

@@ -160,7 +160,7 @@ fn warnings_are_optional_and_also_given_with_errors() {
 fn diagnostics_have_line_and_column() {
     for (text, want, why) in [
         ("{\n \"token\": []}", &["a:2:2: error[unknown_field]: unknown field `token` (token)"][..], "the key"),
-        ("{\n \"tokens\": [,]}", &["a:2:13: error[json_syntax]: expected value"], "syntax"),
+        ("{\n \"tokens\": [,]}", &["a:2:13: error[json_syntax]: expected a JSON value"], "syntax"),
         (
             "",
             &[

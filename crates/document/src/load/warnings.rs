@@ -16,7 +16,7 @@
 //! | `connection_undeclared` | a grant on a connection that no document declares, although one declares connections |
 //! | `connection_not_in_urls` | a connection whose name no path of an HTTP request can carry |
 //! | `connection_star` | a connection whose name has a star, which is not a wildcard there |
-//! | `secret_not_in_headers` | a secret that no `Authorization` header can carry |
+//! | `secret_not_in_headers` | a secret that no `Authorization` header can carry, or the digest of one |
 //! | `query_not_sql` | a granted query that starts with no keyword of a statement |
 //! | `typographic_quotes` | a name with typographic quotes, which are part of it |
 //! | `no_tokens` | documents without tokens |
@@ -24,14 +24,17 @@
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
+use super::known_digests::not_carried;
 use super::spot::Draft;
 use super::statement::may_be_statement;
 use super::transport::{UnreachableConnection, not_in_headers};
 use super::{LoadOptions, Severity};
 use crate::definition::{Document, Field, SyntaxError, Tokens};
-use crate::lower::{LoweredToken, Origin, Part, Problem, list};
+use crate::lower::{LoweredToken, Origin, Part, Problem, bare, list};
 use portcullis::base::{JsonPath, Timestamp, is_browsed_host, is_browsed_port, nearest, quoted};
-use portcullis::model::{Connection, Expiry, Grant, GrantKind, GrantKinds, GrantSource, Limits, Operation, Referers};
+use portcullis::model::{
+    Connection, Expiry, Grant, GrantKind, GrantKinds, GrantSource, Limits, Operation, Referers, SecretDigest,
+};
 use portcullis::name::{Dialect, STAR, is_typographic_quote, undecorated};
 use portcullis::referer::{Entry, Rule, Scheme};
 
@@ -141,6 +144,16 @@ impl Search<'_, '_, '_> {
                 "write a secret of visible ASCII characters without a comma: `portcullis init` writes one",
             );
         }
+        let digest = written.token_sha256.found().and_then(|hex| SecretDigest::from_hex(hex.expose()).ok());
+        if let Some(why) = digest.and_then(not_carried) {
+            self.warn(
+                |path| path.key("token_sha256"),
+                Part::Key,
+                "secret_not_in_headers",
+                format!("`token_sha256` is the digest of a secret that no `Authorization` header carries: {why}"),
+                "write the digest of a long random text: `printf %s \"$SECRET\" | portcullis digest` prints it",
+            );
+        }
         let expiry = |path: JsonPath| match written.expiration_date {
             Field::Missing => path,
             Field::Found(_) | Field::Wrong(_) => path.key("expiration_date"),
@@ -151,14 +164,14 @@ impl Search<'_, '_, '_> {
                 Part::Value,
                 "public_token_never_expires",
                 "the token has referers, so web pages show it to everyone, and it never expires",
-                "write an `expiration_date`, and replace the token before",
+                "write an `expiration_date`, and replace the token before it expires",
             );
         }
         if let (Expiry::At(end), Some(now)) = (token.expiry(), self.warnings.now)
             && token.expiry().is_expired(now)
         {
             let message = format!("the token expired at {end}");
-            let help = "remove the token, or make a new one: an expiry is not to be changed";
+            let help = "remove the token, or create a new one: the expiry of a token cannot change";
             self.warn(expiry, Part::Value, "expired", message, help);
         }
         self.grants(public);
@@ -340,12 +353,16 @@ impl Search<'_, '_, '_> {
             let Some(entry) = text.found().and_then(|text| Entry::parse(text).ok()) else { continue };
             let path = |path: JsonPath| path.key("referers").index(index);
             if !is_browsed_host(entry.host()) {
+                let meant = text.found().map(|text| bare(text)).filter(|meant| {
+                    Entry::parse(meant).is_ok_and(|entry| is_browsed_host(entry.host()) && !entry.is_wildcard_host())
+                });
+                let meant = meant.map_or("`https://app.example.com/`".to_owned(), quoted);
                 self.warn(
                     path,
                     Part::Value,
                     "referer_never_sent",
                     format!("the referer matches no request: no browser sends the host {}", quoted(entry.host())),
-                    "write the host of the page, such as `https://app.example.com/`",
+                    format!("write the host of the page, such as {meant}"),
                 );
             }
             if let Some(port) = entry.port().filter(|port| !is_browsed_port(*port)) {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use portcullis::base::{is_control, quoted};
+use super::bare::bare;
+use portcullis::base::{is_browsed_host, is_control, quoted};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, Name, NameError, NameErrorKind};
 use portcullis::pattern::PatternError;
@@ -228,6 +229,9 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::NotAbsolute { .. } | EntryError::Scheme { .. } if secret => {
             "write an absolute URL such as `https://carto.com/`".into()
         }
+        EntryError::NotAbsolute { .. } if is_decorated(text) => {
+            propose("leave out what is around the URL", with_scheme(text), text)
+        }
         EntryError::NotAbsolute { .. } => propose("write the scheme too", with_scheme(text), text),
         EntryError::Scheme { .. } => propose("write `http` or `https`", with_scheme(text), text),
         EntryError::List { urls, .. } => list(urls),
@@ -243,9 +247,10 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::HostStar { .. } | EntryError::EmptyWildcard { .. } => {
             "in a host a `*` replaces whole labels in front of a domain, as in `https://*.carto.com/`".into()
         }
-        EntryError::Invalid { .. } => "write a URL such as `https://carto.com/`".into(),
+        EntryError::Invalid { .. } => propose("write a URL", with_scheme(text), text),
     };
     let message = match error {
+        EntryError::NotAbsolute { .. } if is_decorated(text) => format!("{shown} has marks around the URL"),
         EntryError::NotAbsolute { .. } => format!("{shown} is not an absolute URL"),
         EntryError::Scheme { scheme, .. } => format!("{} has the scheme {}", shown, quoted(scheme)),
         EntryError::List { .. } => format!("{shown} is a list, but an entry is one URL"),
@@ -257,6 +262,12 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::Invalid { source, .. } => format!("{shown} is not a URL: {source}"),
     };
     ("referer_malformed", message.into(), help)
+}
+
+/// Whether `text` is an absolute URL with marks around it.
+fn is_decorated(text: &str) -> bool {
+    let bare = bare(text);
+    bare.len() < text.trim().len() && bare.contains("://")
 }
 
 /// Returns the fix for a list of URLs in one entry.
@@ -276,7 +287,7 @@ fn empty_label(text: &str) -> Cow<'static, str> {
 
 /// Returns the referer `text` with a scheme of web pages, in backticks, if it is one.
 fn with_scheme(text: &str) -> Option<String> {
-    let text = text.trim();
+    let text = bare(text);
     let scheme = text.split_once(':').map_or("", |(scheme, _)| scheme);
     // What follows these schemes is not the host of a web site.
     if scheme == "file" || scheme.ends_with("-app") || scheme.ends_with("-extension") {
@@ -315,7 +326,8 @@ const BELOW: &str = "`*.` in front of a host stands for the hosts below it";
 /// Returns the referer `text` in backticks if it is valid. Returns no wildcard: everything below it may be a public suffix
 /// such as `co.uk`, where anybody can register a host.
 fn entry(text: &str) -> Option<String> {
-    Entry::parse(text).ok().filter(|entry| !entry.is_wildcard_host()).and_then(|_| whole(text))
+    let is_meant = |entry: &Entry| !entry.is_wildcard_host() && is_browsed_host(entry.host());
+    Entry::parse(text).ok().filter(is_meant).and_then(|_| whole(text))
 }
 
 /// Explains that `text`, which messages and logs repeat, has a control character or ends a line. `None` if it does not.

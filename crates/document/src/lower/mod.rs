@@ -1,5 +1,6 @@
 //! Lowers documents into a policy. The model depends on no other knowledge of the format.
 
+mod bare;
 mod connections;
 mod declared;
 mod explain;
@@ -14,6 +15,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::HashMap;
 
+pub(crate) use bare::bare;
 pub use problem::{MAX_PROBLEMS, Part, Problem};
 pub(crate) use token::repeats;
 pub(crate) use words::list;

@@ -578,6 +578,16 @@ fn every_suggested_referer_is_valid_input() {
         "https://*.co.uk/#x",
         "https://*.co.uk,https://*.github.io",
         "ftp://*.co.uk",
+        "(https://a.com)",
+        "(https://a.com).",
+        "<https://a.com>",
+        "\"https://a.com\"",
+        "'https://a.com'",
+        "\u{2018}https://a.com\u{2019}",
+        "\u{201c}https://a.com\u{201d}",
+        "[https://a.com]",
+        "{https://a.com}",
+        "<a.com>",
     ];
     let mut checked = 0;
     for referer in referers {
@@ -585,7 +595,7 @@ fn every_suggested_referer_is_valid_input() {
         let text = format!(r#"[{{"id": "a", "token": "s", "allowed_apis": ["lds"], "referers": [{referer}]}}]"#);
         checked += check_suggestions(&text);
     }
-    assert!(checked >= 24, "{checked}");
+    assert!(checked >= 33, "{checked}");
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! Connections to a PostgreSQL server, and the reasons why one cannot be made.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use sqlx::{ConnectOptions, PgConnection};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 use url::form_urlencoded::Serializer;
 
@@ -79,7 +81,24 @@ impl Target {
     /// With the reason and its fix, if the server does not answer in time, is not trusted or refuses the connection.
     pub(super) async fn connect(&self) -> Result<PgConnection> {
         let connected = within(self.patience, self.options.connect()).await;
-        connected.map_err(|error| cannot_connect(self.role, &self.name, self.patience, &error))
+        match connected {
+            Ok(connection) => Ok(connection),
+            Err(error) => {
+                let is_unknown = self.has_unknown_host().await;
+                Err(cannot_connect(self.role, &self.name, self.patience, &error, is_unknown))
+            }
+        }
+    }
+
+    /// Whether the host is a name without an address. The error of a connection does not say whether the name or the network
+    /// is wrong.
+    async fn has_unknown_host(&self) -> bool {
+        let host = self.options.get_host();
+        if host.starts_with('/') || self.options.get_socket().is_some() {
+            return false;
+        }
+        let found = timeout(self.patience, lookup_host((host, self.options.get_port()))).await;
+        matches!(found, Ok(Err(_)))
     }
 }
 
@@ -117,8 +136,12 @@ fn is_local(host: &str) -> bool {
     host.starts_with('/') || host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn cannot_connect(role: &str, name: &str, patience: Duration, error: &sqlx::Error) -> RegistryError {
+fn cannot_connect(role: &str, name: &str, patience: Duration, error: &sqlx::Error, is_unknown: bool) -> RegistryError {
     let (reason, help) = match error {
+        _ if is_unknown && !matches!(error, sqlx::Error::Database(_)) => (
+            "its host name has no address".to_owned(),
+            "check the spelling of the host, and that this machine can resolve names".to_owned(),
+        ),
         sqlx::Error::PoolTimedOut => (
             format!("no answer within {} s", patience.as_secs()),
             "check host and port; `connect_timeout=10` in the URL waits longer".to_owned(),
@@ -126,8 +149,7 @@ fn cannot_connect(role: &str, name: &str, patience: Duration, error: &sqlx::Erro
         // The errors of TLS arrive through the connection that it protects.
         sqlx::Error::Io(error) if error.get_ref().is_some() => untrusted(&error.to_string()),
         sqlx::Error::Io(error) => (
-            // The number of the error helps nobody.
-            error.to_string().split(" (os error").next().unwrap_or_default().to_lowercase(),
+            unreachable(error.kind()).to_owned(),
             "check host and port, and that the server runs and accepts connections from here".to_owned(),
         ),
         sqlx::Error::Tls(error) => untrusted(&error.to_string()),
@@ -137,11 +159,29 @@ fn cannot_connect(role: &str, name: &str, patience: Duration, error: &sqlx::Erro
     storage(format!("cannot open the {role} {name}: {reason}"), help)
 }
 
+/// Returns the reason why no connection to the server can be made.
+fn unreachable(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::ConnectionRefused => "connection refused",
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => "the server closed the connection",
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to the server",
+        ErrorKind::TimedOut => "no answer",
+        ErrorKind::NotFound => "the folder of the server's socket, or the socket, does not exist",
+        ErrorKind::PermissionDenied => "no permission to connect",
+        _ => "the server cannot be reached",
+    }
+}
+
 /// Returns reason and fix for a connection without trust.
 fn untrusted(error: &str) -> (String, String) {
     const AUTHORITY: &str = "name the server's certificate authority: `sslrootcert=FILE` in the URL; `sslmode=require` \
                              encrypts without checking who answers";
-    let (reason, help) = if error.contains("does not support TLS") {
+    let (reason, help) = if error.contains("eof") || error.contains("EOF") || error.contains("close_notify") {
+        ("the server closed the connection during the TLS handshake", "check host and port, and the log of the server")
+    } else if error.contains("does not support TLS") {
         ("the server does not support TLS", "enable TLS in the server; `sslmode=disable` sends everything unencrypted")
     } else if error.contains("UnknownIssuer") {
         ("the server's certificate is from an unknown authority", AUTHORITY)
@@ -163,8 +203,10 @@ fn untrusted(error: &str) -> (String, String) {
 /// Returns reason and fix for a refused connection.
 fn refused(code: &str, message: &str) -> (String, String) {
     let help = match code {
-        // The classes of wrong passwords and of rules in `pg_hba.conf`.
-        "28P01" | "28000" => "give user and password as `PGUSER` and `PGPASSWORD`, or in `~/.pgpass`",
+        "28P01" => "give user and password as `PGUSER` and `PGPASSWORD`, or in `~/.pgpass`",
+        // The class of rules in `pg_hba.conf`.
+        "28000" if message.contains("no encryption") => "leave out `sslmode=disable`: the server accepts only TLS",
+        "28000" => "give user and password as `PGUSER` and `PGPASSWORD`, or in `~/.pgpass`",
         "3D000" => "create it with `createdb`, or name another one",
         "53300" => "raise `max_connections` of the server, or use a connection pooler",
         "57P03" => "try again: the server is starting or stopping",

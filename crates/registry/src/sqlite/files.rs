@@ -176,15 +176,41 @@ pub(super) fn check_present(path: &Path) -> Result<()> {
     }
     let folder = folder(path);
     if !folder.is_dir() {
-        let folder = quoted(&folder.display().to_string());
+        let shown = quoted(&folder.display().to_string());
         return Err(storage(
-            format!("the registry {name} does not exist, nor does its folder {folder}"),
-            creation(path),
+            format!("the registry {name} does not exist, nor does its folder {shown}"),
+            format!("{} makes the folder, and then {}", making(folder), creation(path)),
         ));
     }
     let meant = near(path)
         .map_or_else(String::new, |near| format!("did you mean {}? ", quoted(&format!("sqlite:{}", near.display()))));
     Err(storage(format!("the registry {name} does not exist"), meant + &creation(path)))
+}
+
+/// Checks that the folder exists in which a registry is created. A mistyped folder must not get one.
+pub(super) fn check_folder(path: &Path) -> Result<()> {
+    let folder = folder(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let name = quoted(&path.display().to_string());
+    Err(storage(
+        format!("cannot make {name}: its folder does not exist"),
+        format!("make the folder first: {}", making(folder)),
+    ))
+}
+
+/// Returns the command that makes a folder.
+fn making(folder: &Path) -> String {
+    let text = folder.display().to_string();
+    format!("`mkdir -p {}`", if is_word(&text) && !text.starts_with('-') { &text } else { "FOLDER" })
+}
+
+/// Whether a command in an error may have `text`: it needs no quotes, and is not a secret.
+fn is_word(text: &str) -> bool {
+    const MAX_LEN: usize = 150;
+    let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./:".contains(character);
+    text.len() <= MAX_LEN && text.chars().all(is_plain) && !contains_secret(text)
 }
 
 fn folder(path: &Path) -> &Path {
@@ -206,10 +232,8 @@ pub(crate) fn near(path: &Path) -> Option<PathBuf> {
 
 /// Returns the help that names a command that creates the registry at `path`.
 pub(super) fn creation(path: &Path) -> String {
-    const MAX_LEN: usize = 150;
     let url = format!("sqlite:{}", path.display());
-    let is_word = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "_-./:".contains(c));
-    let url = if url.len() <= MAX_LEN && is_word(&url) && !contains_secret(&url) { &url } else { "URL" };
+    let url = if is_word(&url) { &url } else { "URL" };
     format!("`portcullis connections add NAME --db {url}` creates it")
 }
 

@@ -26,7 +26,7 @@ use access::Access;
 pub(crate) use files::near;
 pub(crate) use unchanged::Absent;
 
-use files::{Files, UnopenedFiles, check_absent, check_present, creation};
+use files::{Files, UnopenedFiles, check_absent, check_folder, check_present, creation};
 
 /// How long a writer waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -170,9 +170,7 @@ fn make_private(path: &Path) -> Result<()> {
     let name = quoted(&path.display().to_string());
     let failed =
         |error: &std::io::Error| storage(format!("cannot make {name}: {error}"), "name a path that you may write to");
-    if let Some(folder) = path.parent() {
-        owner_only::create_folder(folder).map_err(|error| failed(&error))?;
-    }
+    check_folder(path)?;
     match owner_only::create_file(path) {
         // Another process created it meanwhile.
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(failed(&error)),
@@ -325,7 +323,29 @@ fn failed(error: sqlx::Error) -> RegistryError {
     storage(format!("the registry's database fails: {}", reason(&error)), help)
 }
 
-/// Returns the database's own message, without the prefix that the library adds.
+/// Returns why the database fails. The messages of SQLite are not of this project: `unable to open database file`.
 fn reason(error: &sqlx::Error) -> String {
-    error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned())
+    let Some(error) = error.as_database_error() else {
+        return match error {
+            sqlx::Error::Io(error) => error.to_string(),
+            _ => "its contents are not those of a registry".to_owned(),
+        };
+    };
+    let code = error.code().and_then(|code| code.parse::<u32>().ok());
+    // The low byte is the code; the bits above it give the reason.
+    let reason = match code.map(|code| code & 0xff) {
+        Some(3 | 23) => "no permission",
+        Some(5 | 6) => "another process keeps it locked",
+        Some(7) => "not enough memory",
+        Some(8) => "it is read-only",
+        Some(9) => "it was interrupted",
+        Some(10) => "it cannot be read or written",
+        Some(11) => "it is damaged",
+        Some(13) => "the disk is full",
+        Some(14) => "the file, or one next to it, cannot be opened",
+        Some(15) => "another process has the file locked",
+        Some(26) => "it is not a SQLite database",
+        _ => return error.message().to_owned(),
+    };
+    reason.to_owned()
 }

@@ -12,6 +12,7 @@ use url::Host;
 
 use super::{Shared, not_found};
 use crate::public_url::PublicUrl;
+use portcullis::base::is_browsed_host;
 use portcullis_http::answer::{failure, json};
 
 #[derive(Serialize)]
@@ -69,8 +70,7 @@ fn called(request: &Request) -> Option<String> {
         Some(port) => format!(":{}", Some(port.as_u16()).filter(|port| *port != 0)?),
     };
     let host = Host::parse(authority.host()).ok()?.to_string();
-    // Browsers and clients read another host from other spellings.
-    let is_known = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
-    let is_plain = host.eq_ignore_ascii_case(authority.host()) && host.bytes().all(is_known);
+    // Clients read another host from other spellings, or none: an underscore is in no host name of a URL.
+    let is_plain = host.eq_ignore_ascii_case(authority.host()) && is_browsed_host(&host) && !host.contains('_');
     (is_plain && format!("{host}{port}").eq_ignore_ascii_case(first)).then(|| format!("{host}{port}"))
 }

@@ -125,6 +125,9 @@ fn unexpanded_home_is_rejected_with_a_valid_url() {
         }
     }
     // A folder or a file with such a name is reachable.
+    for folder in ["~", "a~"] {
+        std::fs::create_dir(dir.path(folder)).unwrap();
+    }
     for url in ["sqlite:./~/x.db", "sqlite:~x.db", "sqlite:a~/x.db"] {
         dir.command("connections add dw --user ana --db").arg(url).stdout(0);
     }

@@ -28,12 +28,33 @@ fn entries(dir: &Dir) -> Vec<String> {
 #[test]
 fn rejected_changes_leave_no_registry() {
     for args in REJECTED {
-        for db in ["sqlite:new.db", "sqlite:folder/below/new.db"] {
+        // Without `--db`, the folders of the registry are made, too.
+        for db in [&["--db", "sqlite:new.db"][..], &["--db", "sqlite:folder/below/new.db"], &[]] {
             let dir = Dir::new().file("wrong.json", r#"[{"id": "a"}]"#);
-            let ran = dir.command(&args.replace("''", "a\u{7}b")).arg("--db").arg(db).run();
+            let home = dir.path("home");
+            let command = dir.command(&args.replace("''", "a\u{7}b")).env("XDG_DATA_HOME", home.to_str().unwrap());
+            let ran = db.iter().fold(command, |command, word| command.arg(word)).run();
             assert_ne!(ran.code, 0, "{args}: {}", ran.stdout);
-            assert_eq!(entries(&dir), ["wrong.json"], "{args} --db {db}: {}", ran.stderr);
+            assert_eq!(entries(&dir), ["wrong.json"], "{args} {db:?}: {}", ran.stderr);
         }
+    }
+}
+
+#[test]
+fn a_mistyped_folder_is_not_made_and_the_command_in_the_help_makes_it() {
+    for args in
+        ["connections add dw", "named-sources create open-orders --sql x", "credentials create token --apis lds"]
+    {
+        let dir = Dir::new();
+        let line = format!("{args} --db sqlite:no/such/new.db");
+        let error = dir.command(&line).stderr();
+        assert!(error.contains("error: cannot make `no/such/new.db`: its folder does not exist\n"), "{args}: {error}");
+        assert!(entries(&dir).is_empty(), "{args}");
+        let help = error.split("help: make the folder first: `").nth(1).unwrap().split('`').next().unwrap();
+        let made = std::process::Command::new("sh").args(["-c", help]).current_dir(dir.path("")).status().unwrap();
+        assert!(made.success(), "{help}");
+        dir.command(&line).stdout(0);
+        assert!(dir.path("no/such/new.db").exists(), "{args}");
     }
 }
 
@@ -41,7 +62,7 @@ fn rejected_changes_leave_no_registry() {
 fn folders_that_were_there_and_other_files_are_kept() {
     let dir = Dir::new();
     std::fs::create_dir(dir.path("folder")).unwrap();
-    dir.command("connections add dw --dialect nosuch --db sqlite:folder/below/new.db").stderr();
+    dir.command("connections add dw --db sqlite:folder/below/new.db").stderr();
     assert_eq!(entries(&dir), ["folder"]);
     assert!(!dir.path("folder/below").exists());
     // An empty file is not made by the command.

@@ -11,14 +11,14 @@ fn errors_have_a_message_and_a_position() {
         ("\u{feff}", 3, format!("{forms} nothing at line 1 column 1")),
         ("\n 7", 2, format!("{forms} a number at line 2 column 2")),
         ("\"s3cret\"", 0, format!("{forms} a string at line 1 column 1")),
-        ("tokens: []", 1, "expected value at line 1 column 2".to_owned()),
-        ("\u{feff}[,]", 4, "expected value at line 1 column 2".to_owned()),
+        ("tokens: []", 1, "expected a JSON value at line 1 column 2".to_owned()),
+        ("\u{feff}[,]", 4, "expected a JSON value at line 1 column 2".to_owned()),
         ("{\"tokens\": [\n {\"id\": \"é\" \"x\"}]}", 26, "expected `,` or `}` at line 2 column 13".to_owned()),
         ("{\"tokens\": [\n\n", 12, "the JSON is cut off in a list at line 1 column 13".to_owned()),
         ("[\"a\nb\"]", 3, "expected an escape, found a control character in a string at line 1 column 4".to_owned()),
         ("{\"tokens\": []}\n{\"tokens\": []}", 15, "expected nothing after the JSON at line 2 column 1".to_owned()),
         // One token on several lines, broken: one error, not one a line.
-        ("{\n  \"id\": \"a\",\n  \"grants\": [,]\n}", 28, "expected value at line 3 column 14".to_owned()),
+        ("{\n  \"id\": \"a\",\n  \"grants\": [,]\n}", 28, "expected a JSON value at line 3 column 14".to_owned()),
         ("{\"id\": \"a\",\n\"grants\": []}\n{}", 26, "expected nothing after the JSON at line 3 column 1".to_owned()),
     ] {
         let error = read(text).expect_err(text);
