@@ -4,14 +4,14 @@ use std::collections::{HashMap, HashSet};
 
 use super::Registry;
 use super::error::Result;
-use super::record::{Client, ClientKind};
+use super::record::{Client, ClientKind, LastChange};
 use super::storage::Records;
 
 /// The web origins and allowed origins of single-page applications, as of one entry of the trail.
 #[derive(Debug, Clone, Default)]
 pub struct Origins {
-    /// The number of the trail entry; `None` before the first read.
-    last: Option<u64>,
+    /// The trail entry; `None` before the first read.
+    last: Option<LastChange>,
     of_clients: HashMap<String, Vec<String>>,
     all: HashSet<String>,
 }
@@ -30,15 +30,21 @@ impl Origins {
 
 const KIND: ClientKind = ClientKind::Spa;
 
-/// Returns the ids of the applications that changed after a trail entry; `None` if too many entries were added since.
-fn changed_clients(records: &mut dyn Records, last: u64) -> Result<Option<HashSet<String>>> {
+/// Returns the ids of the applications that changed after a trail entry; `None` if too many entries were added since, or if
+/// the trail has another entry of this number: then the registry is another one, such as an earlier copy.
+fn changed_clients(records: &mut dyn Records, last: &LastChange) -> Result<Option<HashSet<String>>> {
     const MAX: usize = 1000;
-    let entries = records.entries_after(last, MAX + 1)?;
-    if entries.len() > MAX {
+    let entries = records.entries_from(last.number, MAX + 2)?;
+    let added = match entries.split_first() {
+        Some((first, added)) if first == last => added,
+        _ if last.number == 0 => &entries,
+        _ => return Ok(None),
+    };
+    if added.len() > MAX {
         return Ok(None);
     }
-    let of_clients = entries.into_iter().filter(|(_, kind, _)| kind == KIND.as_str());
-    Ok(Some(of_clients.map(|(_, _, id)| id).collect()))
+    let of_clients = added.iter().filter(|entry| entry.kind == KIND.as_str());
+    Ok(Some(of_clients.map(|entry| entry.id.clone()).collect()))
 }
 
 impl Registry {
@@ -49,14 +55,13 @@ impl Registry {
     /// If the database fails. `origins` is unchanged then.
     pub fn update_origins(&mut self, origins: &mut Origins) -> Result<()> {
         let mut records = self.storage.read()?;
-        let last = records.last_entry()?;
-        if origins.last == Some(last) {
+        let last = records.last_change()?;
+        if origins.last.as_ref() == Some(&last) {
             return Ok(());
         }
-        let changed = match origins.last {
-            Some(before) if before < last => changed_clients(&mut *records, before)?,
-            // The first read; or the registry is another one, such as an earlier copy.
-            _ => None,
+        let changed = match &origins.last {
+            Some(before) => changed_clients(&mut *records, before)?,
+            None => None,
         };
         let mut next = Origins::default();
         match changed {

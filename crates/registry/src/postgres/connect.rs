@@ -203,10 +203,9 @@ fn untrusted(error: &str) -> (String, String) {
 /// Returns reason and fix for a refused connection.
 fn refused(code: &str, message: &str) -> (String, String) {
     let help = match code {
-        "28P01" => "give user and password as `PGUSER` and `PGPASSWORD`, or in `~/.pgpass`",
         // The class of rules in `pg_hba.conf`.
         "28000" if message.contains("no encryption") => "leave out `sslmode=disable`: the server accepts only TLS",
-        "28000" => "give user and password as `PGUSER` and `PGPASSWORD`, or in `~/.pgpass`",
+        "28000" | "28P01" => "give user and password as `PGUSER` and `PGPASSWORD`, or in `~/.pgpass`",
         "3D000" => "create it with `createdb`, or name another one",
         "53300" => "raise `max_connections` of the server, or use a connection pooler",
         "57P03" => "try again: the server is starting or stopping",
