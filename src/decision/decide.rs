@@ -10,7 +10,7 @@ use crate::base::Timestamp;
 use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
 use crate::pattern::{HashedName, PrefixHashes, Shape, covers, literal_characters, text_key};
-use crate::query::{NamedSource, NormalForm};
+use crate::query::{NamedSource, QueryText};
 use crate::referer::StoredSet;
 use crate::snapshot::{Block, Compiled, Entries, Row, Snapshot, Tag, Terms, Text, TokenRef, View, query_key};
 
@@ -169,7 +169,7 @@ pub(crate) fn referer(accepted: Option<StoredSet<'_>>, header: Option<&str>) -> 
 /// A well-formed source of a request, in the canonical form in which the snapshot stores grants.
 pub(crate) enum CanonicalSource<'a> {
     Resource(CanonicalName<'a>),
-    Query(NormalForm<'a>),
+    Query(QueryText<'a>),
     NamedSource(&'a str),
 }
 
@@ -230,7 +230,7 @@ impl<'s> Target<'s> {
         match source {
             Source::Resource(text) => self.name(text, buffer).map(CanonicalSource::Resource),
             Source::Query(text) => {
-                NormalForm::of(text, self.compiled.query_bytes()).map(CanonicalSource::Query).map_err(malformed)
+                QueryText::of(text, self.compiled.query_bytes()).map(CanonicalSource::Query).map_err(malformed)
             }
             Source::NamedSource(text) if NamedSource::is_named_source(text) => Ok(CanonicalSource::NamedSource(text)),
             Source::NamedSource(_) => Err(Reason::SourceMalformed),
@@ -262,26 +262,39 @@ impl<'s> Target<'s> {
         match source {
             CanonicalSource::Resource(name) => self.resource(block, *name),
             CanonicalSource::Query(query) => {
-                let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| query.is(text));
-                self.same(block, Tag::Query, query_key(query.clone()), is)
+                // Most tokens have no query on the connection: nothing is compared with the normal form.
+                let own = block.has(Tag::Query).then(|| self.query(block, *query)).flatten();
+                self.own_or_all(block, GrantKind::Query, own)
             }
             CanonicalSource::NamedSource(name) => {
                 let name = name.as_bytes();
-                self.same(block, Tag::NamedSource, text_key(name), |text| text.is(name))
+                let own = self.same(block, Tag::NamedSource, text_key(name), |text| text.is(name));
+                self.own_or_all(block, GrantKind::NamedSource, own)
             }
         }
     }
 
-    /// Runs check 9 for a query or a named source. Only a grant of that exact source, or of all sources, covers it
-    /// (N8.4).
-    fn same(&self, block: Block<'s>, tag: Tag, key: u32, is: impl Fn(Text<'_>) -> bool) -> Result<u32, Reason> {
-        let own = match block.view() {
+    /// Returns the grant of a query.
+    fn query(&self, block: Block<'s>, query: QueryText<'_>) -> Option<u32> {
+        let normal = query.normal_form();
+        let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| normal.is(text));
+        self.same(block, Tag::Query, query_key(normal.clone()), is)
+    }
+
+    /// Returns the grant of exactly one query or named source.
+    fn same(&self, block: Block<'s>, tag: Tag, key: u32, is: impl Fn(Text<'_>) -> bool) -> Option<u32> {
+        match block.view() {
             View::One(entries) => self.exact(&entries, tag, key, is),
             View::Two(entries) => self.exact(&entries, tag, key, is),
             View::Four(entries) => self.exact(&entries, tag, key, is),
-        };
+        }
+    }
+
+    /// Finishes check 9 for a query or a named source: `own` is its grant of this kind. Only this grant, or one of all
+    /// sources, covers it (N8.4).
+    fn own_or_all(&self, block: Block<'s>, kind: GrantKind, own: Option<u32>) -> Result<u32, Reason> {
         let considered = |kind, grant: Option<u32>| if self.considered.contains(kind) { grant } else { None };
-        considered(tag.kind(), own).or(considered(GrantKind::All, block.all)).ok_or({
+        considered(kind, own).or(considered(GrantKind::All, block.all)).ok_or({
             if own.or(block.all).is_some() { Reason::GrantKindNotAccepted } else { Reason::SourceNotGranted }
         })
     }

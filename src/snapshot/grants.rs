@@ -223,6 +223,15 @@ impl<'s> Block<'s> {
         }
     }
 
+    /// Returns whether there are grants of this type.
+    pub(crate) fn has(self, tag: Tag) -> bool {
+        match self.view() {
+            View::One(entries) => entries.run(tag).is_some(),
+            View::Two(entries) => entries.run(tag).is_some(),
+            View::Four(entries) => entries.run(tag).is_some(),
+        }
+    }
+
     /// Returns whether the only grant is of all sources.
     #[inline]
     pub(crate) fn is_all(self) -> bool {
