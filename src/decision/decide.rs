@@ -11,7 +11,7 @@ use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
 use crate::pattern::{HashedName, PrefixHashes, Shape, covers, literal_characters, text_key};
 use crate::query::{NamedSource, QueryText};
-use crate::referer::StoredSet;
+use crate::referer::{Candidate, LookUp, StoredSet};
 use crate::snapshot::{Block, Compiled, Entries, Row, Snapshot, Tag, Terms, Text, TokenRef, View, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
@@ -89,16 +89,16 @@ pub(crate) fn of_token<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Time
 
 /// Runs checks 3 to 9 like [`of_token`], but skips check 5 (the referer).
 pub(super) fn ignoring_referer<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    checks_3_to_9(found, request, now, || Ok(()))
+    checks_3_to_9(found, request, now, || Ok(None))
 }
 
-/// Runs checks 3 to 9; `check_referer` is check 5.
+/// Runs checks 3 to 9; `check_referer` is check 5, or the part of it before [`Candidate::accepts`].
 #[inline]
-fn checks_3_to_9<'s>(
+fn checks_3_to_9<'s, 'r>(
     TokenRef { compiled, row, .. }: TokenRef<'s>,
-    request: &Request<'_>,
+    request: &Request<'r>,
     now: Timestamp,
-    check_referer: impl FnOnce() -> Result<(), Reason>,
+    check_referer: impl FnOnce() -> Result<Option<Candidate<'s, 'r>>, Reason>,
 ) -> Decision<'s> {
     let checked = || {
         let terms = compiled.terms(row);
@@ -106,8 +106,10 @@ fn checks_3_to_9<'s>(
             return Err(Reason::TokenExpired);
         }
         let considered = api(compiled, terms, request)?;
-        check_referer()?;
-        granted(compiled, row, request, considered)
+        let referer = check_referer()?;
+        // A candidate is nearly always accepted. Its memory and the memory of the grants arrive at the same time.
+        let allowed = granted(compiled, row, request, considered);
+        if referer.is_none_or(|referer| referer.accepts()) { allowed } else { Err(Reason::RefererNotAllowed) }
     };
     match checked() {
         Ok(allow) => Decision::Allow(allow),
@@ -155,14 +157,20 @@ pub(crate) fn api(compiled: &Compiled, terms: &Terms, request: &Request<'_>) -> 
     Ok(apis.get(id).map_or(GrantKinds::NONE, |api| api.considers(request.operation)))
 }
 
-/// Runs check 5 (N7.6): the token's referers accept the request.
+/// Runs check 5 (N7.6): the token's referers accept the request, or they do if they accept the returned candidate.
 #[inline]
-pub(crate) fn referer(accepted: Option<StoredSet<'_>>, header: Option<&str>) -> Result<(), Reason> {
+fn referer<'s, 'r>(
+    accepted: Option<StoredSet<'s>>,
+    header: Option<&'r str>,
+) -> Result<Option<Candidate<'s, 'r>>, Reason> {
     match (accepted, header) {
-        (None, _) => Ok(()),
+        (None, _) => Ok(None),
         (Some(_), None | Some("")) => Err(Reason::RefererMissing),
-        (Some(set), Some(header)) if set.accepts(header) => Ok(()),
-        (Some(_), Some(_)) => Err(Reason::RefererNotAllowed),
+        (Some(set), Some(header)) => match set.look_up(header) {
+            LookUp::Done(true) => Ok(None),
+            LookUp::Done(false) => Err(Reason::RefererNotAllowed),
+            LookUp::Candidate(candidate) => Ok(Some(candidate)),
+        },
     }
 }
 

@@ -77,7 +77,7 @@ impl<'p> Compiler<'p> {
                 *row = row.with_grants(set);
             }
         }
-        Ok(self.finish(context, rows, matchers))
+        Ok(self.finish(context, &rows, matchers))
     }
 
     fn row(&mut self, token: &'p Token) -> Result<Row, CompileError> {
@@ -241,7 +241,7 @@ impl<'p> Compiler<'p> {
         matchers
     }
 
-    fn finish(self, context: Arc<Context>, rows: Vec<Row>, matchers: Vec<Matcher>) -> Compiled {
+    fn finish(self, context: Arc<Context>, rows: &[Row], matchers: Vec<Matcher>) -> Compiled {
         let sets = (self.sets.len(), self.referers.len());
         let mut compiled = Compiled {
             context,

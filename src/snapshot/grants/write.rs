@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use super::form::Form;
 use super::{GrantSets, Residue, Tag};
 use crate::snapshot::CompileError;
+use crate::snapshot::memory::Memory;
 use crate::snapshot::texts::TextId;
 
 /// A grant that a hash finds.
@@ -66,8 +67,7 @@ impl GrantSetsBuilder {
     pub(crate) fn finish(mut self) -> GrantSets {
         // Padding, so that the last keys can be read sixteen bytes at a time.
         self.sets.extend([0; 16]);
-        self.sets.shrink_to_fit();
-        GrantSets::from_bytes(self.sets.into())
+        GrantSets::from_bytes(Memory::hold(self.sets))
     }
 }
 
