@@ -16,6 +16,7 @@ mod content_id;
 mod edit;
 mod file;
 mod grants;
+mod known_sources;
 mod memory;
 mod options;
 mod policy;
