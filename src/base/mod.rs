@@ -2,6 +2,7 @@
 
 #[doc(hidden)]
 pub mod bytes;
+mod fetch;
 mod home;
 mod host;
 mod json_path;
@@ -11,6 +12,7 @@ mod segment;
 mod text;
 mod time;
 
+pub(crate) use fetch::{fetch, fetch_lines};
 pub use home::unexpanded_home;
 pub use host::{is_browsed_host, is_browsed_port};
 pub use json_path::{JsonPath, Step};

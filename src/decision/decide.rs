@@ -10,8 +10,8 @@ use crate::base::Timestamp;
 use crate::model::{ApiId, Connection, GrantKind, GrantKinds, SecretDigest};
 use crate::name::{CanonicalName, NameBuffer};
 use crate::pattern::{HashedName, PrefixHashes, Shape, covers, literal_characters, text_key};
-use crate::query::{NamedSource, NormalForm};
-use crate::referer::StoredSet;
+use crate::query::{NamedSource, QueryText};
+use crate::referer::{Candidate, LookUp, StoredSet};
 use crate::snapshot::{Block, Compiled, Entries, Row, Snapshot, Tag, Terms, Text, TokenRef, View, query_key};
 
 /// Decides one request against one snapshot, at the instant `now` (N10).
@@ -89,16 +89,16 @@ pub(crate) fn of_token<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Time
 
 /// Runs checks 3 to 9 like [`of_token`], but skips check 5 (the referer).
 pub(super) fn ignoring_referer<'s>(found: TokenRef<'s>, request: &Request<'_>, now: Timestamp) -> Decision<'s> {
-    checks_3_to_9(found, request, now, || Ok(()))
+    checks_3_to_9(found, request, now, || Ok(None))
 }
 
-/// Runs checks 3 to 9; `check_referer` is check 5.
+/// Runs checks 3 to 9; `check_referer` is check 5, or the part of it before [`Candidate::accepts`].
 #[inline]
-fn checks_3_to_9<'s>(
+fn checks_3_to_9<'s, 'r>(
     TokenRef { compiled, row, .. }: TokenRef<'s>,
-    request: &Request<'_>,
+    request: &Request<'r>,
     now: Timestamp,
-    check_referer: impl FnOnce() -> Result<(), Reason>,
+    check_referer: impl FnOnce() -> Result<Option<Candidate<'s, 'r>>, Reason>,
 ) -> Decision<'s> {
     let checked = || {
         let terms = compiled.terms(row);
@@ -106,8 +106,10 @@ fn checks_3_to_9<'s>(
             return Err(Reason::TokenExpired);
         }
         let considered = api(compiled, terms, request)?;
-        check_referer()?;
-        granted(compiled, row, request, considered)
+        let referer = check_referer()?;
+        // A candidate is nearly always accepted. Its memory and the memory of the grants arrive at the same time.
+        let allowed = granted(compiled, row, request, considered);
+        if referer.is_none_or(|referer| referer.accepts()) { allowed } else { Err(Reason::RefererNotAllowed) }
     };
     match checked() {
         Ok(allow) => Decision::Allow(allow),
@@ -155,21 +157,27 @@ pub(crate) fn api(compiled: &Compiled, terms: &Terms, request: &Request<'_>) -> 
     Ok(apis.get(id).map_or(GrantKinds::NONE, |api| api.considers(request.operation)))
 }
 
-/// Runs check 5 (N7.6): the token's referers accept the request.
+/// Runs check 5 (N7.6): the token's referers accept the request, or they do if they accept the returned candidate.
 #[inline]
-pub(crate) fn referer(accepted: Option<StoredSet<'_>>, header: Option<&str>) -> Result<(), Reason> {
+fn referer<'s, 'r>(
+    accepted: Option<StoredSet<'s>>,
+    header: Option<&'r str>,
+) -> Result<Option<Candidate<'s, 'r>>, Reason> {
     match (accepted, header) {
-        (None, _) => Ok(()),
+        (None, _) => Ok(None),
         (Some(_), None | Some("")) => Err(Reason::RefererMissing),
-        (Some(set), Some(header)) if set.accepts(header) => Ok(()),
-        (Some(_), Some(_)) => Err(Reason::RefererNotAllowed),
+        (Some(set), Some(header)) => match set.look_up(header) {
+            LookUp::Done(true) => Ok(None),
+            LookUp::Done(false) => Err(Reason::RefererNotAllowed),
+            LookUp::Candidate(candidate) => Ok(Some(candidate)),
+        },
     }
 }
 
 /// A well-formed source of a request, in the canonical form in which the snapshot stores grants.
 pub(crate) enum CanonicalSource<'a> {
     Resource(CanonicalName<'a>),
-    Query(NormalForm<'a>),
+    Query(QueryText<'a>),
     NamedSource(&'a str),
 }
 
@@ -230,7 +238,7 @@ impl<'s> Target<'s> {
         match source {
             Source::Resource(text) => self.name(text, buffer).map(CanonicalSource::Resource),
             Source::Query(text) => {
-                NormalForm::of(text, self.compiled.query_bytes()).map(CanonicalSource::Query).map_err(malformed)
+                QueryText::of(text, self.compiled.query_bytes()).map(CanonicalSource::Query).map_err(malformed)
             }
             Source::NamedSource(text) if NamedSource::is_named_source(text) => Ok(CanonicalSource::NamedSource(text)),
             Source::NamedSource(_) => Err(Reason::SourceMalformed),
@@ -262,26 +270,39 @@ impl<'s> Target<'s> {
         match source {
             CanonicalSource::Resource(name) => self.resource(block, *name),
             CanonicalSource::Query(query) => {
-                let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| query.is(text));
-                self.same(block, Tag::Query, query_key(query.clone()), is)
+                // Most tokens have no query on the connection: nothing is compared with the normal form.
+                let own = block.has(Tag::Query).then(|| self.query(block, *query)).flatten();
+                self.own_or_all(block, GrantKind::Query, own)
             }
             CanonicalSource::NamedSource(name) => {
                 let name = name.as_bytes();
-                self.same(block, Tag::NamedSource, text_key(name), |text| text.is(name))
+                let own = self.same(block, Tag::NamedSource, text_key(name), |text| text.is(name));
+                self.own_or_all(block, GrantKind::NamedSource, own)
             }
         }
     }
 
-    /// Runs check 9 for a query or a named source. Only a grant of that exact source, or of all sources, covers it
-    /// (N8.4).
-    fn same(&self, block: Block<'s>, tag: Tag, key: u32, is: impl Fn(Text<'_>) -> bool) -> Result<u32, Reason> {
-        let own = match block.view() {
+    /// Returns the grant of a query.
+    fn query(&self, block: Block<'s>, query: QueryText<'_>) -> Option<u32> {
+        let normal = query.normal_form();
+        let is = |text: Text<'_>| std::str::from_utf8(text.own()).is_ok_and(|text| normal.is(text));
+        self.same(block, Tag::Query, query_key(normal.clone()), is)
+    }
+
+    /// Returns the grant of exactly one query or named source.
+    fn same(&self, block: Block<'s>, tag: Tag, key: u32, is: impl Fn(Text<'_>) -> bool) -> Option<u32> {
+        match block.view() {
             View::One(entries) => self.exact(&entries, tag, key, is),
             View::Two(entries) => self.exact(&entries, tag, key, is),
             View::Four(entries) => self.exact(&entries, tag, key, is),
-        };
+        }
+    }
+
+    /// Finishes check 9 for a query or a named source: `own` is its grant of this kind. Only this grant, or one of all
+    /// sources, covers it (N8.4).
+    fn own_or_all(&self, block: Block<'s>, kind: GrantKind, own: Option<u32>) -> Result<u32, Reason> {
         let considered = |kind, grant: Option<u32>| if self.considered.contains(kind) { grant } else { None };
-        considered(tag.kind(), own).or(considered(GrantKind::All, block.all)).ok_or({
+        considered(kind, own).or(considered(GrantKind::All, block.all)).ok_or({
             if own.or(block.all).is_some() { Reason::GrantKindNotAccepted } else { Reason::SourceNotGranted }
         })
     }

@@ -264,7 +264,8 @@ fn others(case: &Case<'_, '_>, block: Block<'_>, source: Source<'_>, allowed: u3
     use crate::model::GrantKind::{All, NamedSource, Pattern, Query, Resource};
     let (target, mut buffer) = (case.target(), NameBuffer::new());
     let Ok(canonical) = target.read(source, &mut buffer) else { return Vec::new() };
-    let query = if let CanonicalSource::Query(normal) = &canonical { normal.clone().collect() } else { String::new() };
+    let query =
+        if let CanonicalSource::Query(query) = &canonical { query.normal_form().collect() } else { String::new() };
     let mut others = Vec::new();
     block.each(|kind, text, grant| {
         let text = text.map(|text| case.compiled.text(text).whole()).unwrap_or_default();

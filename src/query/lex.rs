@@ -1,6 +1,7 @@
 //! The lexical rules of SQL that all dialects share (N4.3): the start and end of quotes and comments.
 
 use super::is_space;
+use super::marks::Marks;
 
 /// The error for a text that dialects tokenize differently. Such a text is compared unchanged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,12 +34,11 @@ enum Within {
 /// A text is plain if all calls up to its end succeed. No sequence that makes a text not plain contains white space, so
 /// resuming never splits one.
 pub(super) fn next_fold(text: &str, from: usize) -> Result<Option<Fold>, NotPlain> {
-    let mut within = Within::Code;
-    let mut at = from;
-    while let Some(rest) = text.as_bytes().get(at..) {
-        let Some(skip) = rest.iter().position(|byte| matters(*byte)) else { break };
-        let rest = rest.get(skip..).unwrap_or_default();
-        at += skip;
+    let mut marks = Marks::new(text.as_bytes(), from);
+    let (mut within, mut at) = (Within::Code, from);
+    while let Some(mark) = marks.next_from(at) {
+        at = mark;
+        let rest = text.as_bytes().get(at..).unwrap_or_default();
         let Some((&byte, after)) = rest.split_first() else { break };
         let (next, third) = (after.first().copied(), after.get(1).copied());
         match byte {
@@ -80,11 +80,6 @@ pub(super) fn next_fold(text: &str, from: usize) -> Result<Option<Fold>, NotPlai
         Within::Code | Within::LineComment => Ok(None),
         Within::Quote(_) | Within::BlockComment => Err(NotPlain),
     }
-}
-
-/// Returns whether a byte can start or end a quote or comment, or be part of a fold.
-const fn matters(byte: u8) -> bool {
-    is_space(byte) || matches!(byte, b'\\' | b'#' | b'/' | b'\'' | b'"' | b'`' | b'$' | b'-' | b'*')
 }
 
 /// Returns whether a `$` followed by `after` opens a dollar quote in dialects that have them.

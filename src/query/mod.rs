@@ -20,6 +20,7 @@
 
 mod digest;
 mod lex;
+mod marks;
 #[doc(hidden)]
 pub mod naive;
 mod named;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 pub use digest::{QueryDigest, QueryDigestError};
 pub use named::{NamedSource, NamedSourceError};
 pub use normal::NormalForm;
+pub(crate) use normal::QueryText;
 pub use word::looks_like_query;
 
 /// The default maximum length of a query, in bytes: 1 MiB (N4.4).

@@ -27,6 +27,29 @@ pub struct NormalForm<'t> {
     fold: Option<Fold>,
 }
 
+/// The text of a query without the white space and semicolons at its ends. Its normal form is not computed yet.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct QueryText<'t> {
+    // INVARIANT: trimmed, and not empty.
+    text: &'t str,
+}
+
+impl<'t> QueryText<'t> {
+    /// Trims `text`, without reading what is between its ends. Fails like [`NormalForm::of`].
+    pub(crate) fn of(text: &'t str, max_bytes: usize) -> Result<Self, QueryError> {
+        if text.len() > max_bytes {
+            return Err(QueryError::TooLong { found: text.len(), limit: max_bytes });
+        }
+        let text = trim(text);
+        if text.is_empty() { Err(QueryError::Empty) } else { Ok(Self { text }) }
+    }
+
+    /// Computes the normal form. Cost: one pass over the text.
+    pub(crate) fn normal_form(self) -> NormalForm<'t> {
+        NormalForm { text: self.text, at: 0, fold: first_fold(self.text).unwrap_or(None) }
+    }
+}
+
 impl<'t> NormalForm<'t> {
     /// Trims `text` and checks whether its white space may be folded.
     ///
@@ -48,14 +71,7 @@ impl<'t> NormalForm<'t> {
     /// # Ok::<(), QueryError>(())
     /// ```
     pub fn of(text: &'t str, max_bytes: usize) -> Result<Self, QueryError> {
-        if text.len() > max_bytes {
-            return Err(QueryError::TooLong { found: text.len(), limit: max_bytes });
-        }
-        let text = trim(text);
-        if text.is_empty() {
-            return Err(QueryError::Empty);
-        }
-        Ok(Self { text, at: 0, fold: first_fold(text).unwrap_or(None) })
+        QueryText::of(text, max_bytes).map(QueryText::normal_form)
     }
 
     /// Returns whether the remaining pieces make up `normal`, the [`as_str`](super::Query::as_str) of a query.

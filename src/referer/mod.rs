@@ -35,5 +35,5 @@ mod url;
 pub use self::entry::{Entry, EntryError, Rule};
 pub use self::header::Referer;
 pub use self::set::RefererSet;
-pub(crate) use self::stored::StoredSet;
+pub(crate) use self::stored::{Candidate, LookUp, StoredSet};
 pub use self::url::Scheme;

@@ -31,7 +31,7 @@ use super::header::{Referer, path_and_query};
 use super::origin::{HeaderOrigin, UnicodeOrigin, are_plain_labels, scheme};
 use super::url::{Origin, Scheme};
 use crate::base::bytes::{Offsets, all};
-use crate::base::{is_same, starts_with};
+use crate::base::{fetch_lines, is_same, starts_with};
 use crate::pattern::text_key;
 
 /// The maximum number of hashes that are compared one after the other, eight at a time.
@@ -89,7 +89,7 @@ struct Group<'b> {
 }
 
 /// The entries of a wildcard that a host is below.
-struct Candidate<'b, 't> {
+struct Below<'b, 't> {
     group: Group<'b>,
     /// The labels of the host that the wildcard replaces.
     labels: &'t str,
@@ -156,7 +156,20 @@ impl<'b> StoredSet<'b> {
     /// Returns whether an entry matches a header, like [`RefererSet::accepts`](super::RefererSet::accepts).
     #[inline]
     pub(crate) fn accepts(self, header: &str) -> bool {
-        self.only_site().is_some_and(|site| site.is_start_of(header)) || self.groups().accepts(header)
+        match self.look_up(header) {
+            LookUp::Done(accepts) => accepts,
+            LookUp::Candidate(candidate) => candidate.accepts(),
+        }
+    }
+
+    /// Looks up the origin of a header by its hash. If an origin has this hash, prefetches its entries, and leaves the
+    /// comparison to the caller.
+    #[inline]
+    pub(crate) fn look_up<'h>(self, header: &'h str) -> LookUp<'b, 'h> {
+        if self.only_site().is_some_and(|site| site.is_start_of(header)) {
+            return LookUp::Done(true);
+        }
+        self.groups().look_up(header)
     }
 
     /// Returns whether an entry matches `referer` (N7.2 to N7.5).
@@ -189,6 +202,38 @@ impl<'b> StoredSet<'b> {
         let length = usize::from(u16::from_le_bytes([low, high]));
         let authority = self.bytes.get(SITE - 1..)?.get(..length)?;
         Some(Site { scheme: if https == 0 { Scheme::Http } else { Scheme::Https }, authority })
+    }
+}
+
+/// The result of looking up the origin of a header by its hash.
+pub(crate) enum LookUp<'b, 'h> {
+    /// Whether an entry matches the header.
+    Done(bool),
+    /// An origin has the hash of the header's origin. Nearly always it is the origin of the header.
+    Candidate(Candidate<'b, 'h>),
+}
+
+/// A header and the first origin that has the hash of the header's origin.
+pub(crate) struct Candidate<'b, 'h> {
+    groups: Groups<'b>,
+    header: &'h str,
+    scheme: Scheme,
+    /// The header between its scheme and its path, and the rest of it.
+    authority: &'h str,
+    rest: &'h str,
+    hash: u16,
+    /// The index of the origin.
+    first: usize,
+}
+
+impl Candidate<'_, '_> {
+    /// Returns whether an entry matches the header.
+    #[inline]
+    pub(crate) fn accepts(&self) -> bool {
+        let Self { groups, header, scheme, authority, rest, hash, first } = *self;
+        let group = groups.group_from(first..groups.exact, hash, scheme, authority.as_bytes());
+        // A header that starts with the authority of an entry has the origin of the entry: entries are canonical.
+        group.is_some_and(|group| group.accepts_written(rest)) || groups.accepts_read(header, authority, group)
     }
 }
 
@@ -235,15 +280,19 @@ impl<'b> Groups<'b> {
         Some(Self { bytes, width, exact, origins, lengths, hashes, offsets: hashes + size_of::<u16>() * origins })
     }
 
-    /// Returns whether an entry matches a header.
     #[inline]
-    fn accepts(self, header: &str) -> bool {
-        let Some((scheme, text)) = scheme(header) else { return self.accepts_unusual(header) };
+    fn look_up<'h>(self, header: &'h str) -> LookUp<'b, 'h> {
+        let Some((scheme, text)) = scheme(header) else { return LookUp::Done(self.accepts_unusual(header)) };
         let (authority, rest) =
             text.split_at_checked(end(text.as_bytes(), |lanes| !lanes.equal(b'/'))).unwrap_or_default();
-        // A header that starts with the authority of an entry has the origin of the entry: entries are canonical.
-        let group = self.find(0..self.exact, scheme, authority.as_bytes());
-        group.is_some_and(|group| group.accepts_written(rest)) || self.accepts_read(header, authority, group)
+        let hash = hash(scheme, authority.as_bytes());
+        let Some(first) = self.first_with_hash(0..self.exact, hash) else {
+            return LookUp::Done(self.accepts_read(header, authority, None));
+        };
+        if let Some(start) = self.group_start(first) {
+            fetch_lines::<2>(self.bytes, start);
+        }
+        LookUp::Candidate(Candidate { groups: self, header, scheme, authority, rest, hash, first })
     }
 
     /// Returns whether an entry matches a header. `written` is the header between its scheme and its path, and `group`
@@ -270,11 +319,11 @@ impl<'b> Groups<'b> {
             }
         }
         if self.lengths != 0 {
-            for candidate in self.below_wildcards(origin.scheme, origin.authority, origin.host) {
-                match candidate.group.accepts_rest(origin.rest) {
+            for below in self.below_wildcards(origin.scheme, origin.authority, origin.host) {
+                match below.group.accepts_rest(origin.rest) {
                     Some(false) => {}
                     // The rules may reject other labels.
-                    Some(true) if are_plain_labels(candidate.labels) => return true,
+                    Some(true) if are_plain_labels(below.labels) => return true,
                     _ => return self.accepts_parsed(header),
                 }
             }
@@ -304,7 +353,7 @@ impl<'b> Groups<'b> {
         let (scheme, authority, path) = (referer.scheme(), referer.authority(), referer.path_and_query());
         let exact = self.find(0..self.exact, scheme, authority.as_bytes());
         exact.is_some_and(|group| group.covers(path))
-            || self.below_wildcards(scheme, authority, referer.host()).any(|Candidate { group, labels }| {
+            || self.below_wildcards(scheme, authority, referer.host()).any(|Below { group, labels }| {
                 // A wildcard matches only non-empty labels (N7.5).
                 labels.split('.').all(|label| !label.is_empty()) && group.covers(path)
             })
@@ -317,7 +366,7 @@ impl<'b> Groups<'b> {
         scheme: Scheme,
         authority: &'t str,
         host: &'t str,
-    ) -> impl Iterator<Item = Candidate<'b, 't>> {
+    ) -> impl Iterator<Item = Below<'b, 't>> {
         let dots = Offsets::new(host.as_bytes(), |lanes| lanes.equal(b'.'));
         dots.filter_map(move |dot| {
             let domain = authority.as_bytes().get(dot..)?;
@@ -325,7 +374,7 @@ impl<'b> Groups<'b> {
                 return None;
             }
             let group = self.find(self.exact..self.origins, scheme, domain)?;
-            Some(Candidate { group, labels: host.get(..dot)? })
+            Some(Below { group, labels: host.get(..dot)? })
         })
     }
 
@@ -333,8 +382,14 @@ impl<'b> Groups<'b> {
     #[inline]
     fn find(self, origins: Range<usize>, scheme: Scheme, authority: &[u8]) -> Option<Group<'b>> {
         let hash = hash(scheme, authority);
-        let end = origins.end;
-        let first = self.first_with_hash(origins, hash)?;
+        let first = self.first_with_hash(origins.clone(), hash)?;
+        self.group_from(first..origins.end, hash, scheme, authority)
+    }
+
+    /// Returns the group of an origin with this hash, among the origins with these indexes. The first one has the hash.
+    #[inline]
+    fn group_from(self, origins: Range<usize>, hash: u16, scheme: Scheme, authority: &[u8]) -> Option<Group<'b>> {
+        let Range { start: first, end } = origins;
         for at in first..end.min(first + FEW) {
             if self.hash_at(at) != Some(hash) {
                 return None;
@@ -390,10 +445,16 @@ impl<'b> Groups<'b> {
         self.width.read(self.bytes, offset)
     }
 
+    /// Returns the offset of the group at an index.
+    #[inline]
+    fn group_start(self, at: usize) -> Option<usize> {
+        self.number(self.offsets + self.width.bytes() * at)
+    }
+
     #[inline]
     fn group(self, at: usize) -> Option<Group<'b>> {
         let width = self.width.bytes();
-        let start = self.number(self.offsets + width * at)?;
+        let start = self.group_start(at)?;
         let [deciders, pages, length] = self.width.read_three(self.bytes, start)?;
         let offsets = start + 3 * width;
         let authority = self.bytes.get(offsets + width * pages..)?.get(..length)?;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::compile_error::CompileError;
 use super::compiled::{Compiled, Context};
 use super::grants::{BlockPlan, Entry, GrantSetsBuilder, Residue, Tag};
+use super::known_sources::{CompiledSource, KnownSources};
 use super::referers::RefererSetsBuilder;
 use super::residue::{self, Matcher};
 use super::texts::{TextId, TextsBuilder};
@@ -29,6 +30,7 @@ struct Compiler<'p> {
     terms: TermsBuilder,
     texts: TextsBuilder,
     sets: GrantSetsBuilder,
+    known_sources: KnownSources,
     shapes: Vec<Shape>,
     shape_ids: HashMap<Shape, u32, foldhash::fast::FixedState>,
     referers: RefererSetsBuilder<'p>,
@@ -48,6 +50,7 @@ impl<'p> Compiler<'p> {
             terms: TermsBuilder::default(),
             texts: TextsBuilder::default(),
             sets: GrantSetsBuilder::default(),
+            known_sources: KnownSources::new(policy.tokens().iter().map(|token| token.grants().len()).sum()),
             shapes: Vec::new(),
             shape_ids: HashMap::default(),
             referers: RefererSetsBuilder::default(),
@@ -77,7 +80,7 @@ impl<'p> Compiler<'p> {
                 *row = row.with_grants(set);
             }
         }
-        Ok(self.finish(context, rows, matchers))
+        Ok(self.finish(context, &rows, matchers))
     }
 
     fn row(&mut self, token: &'p Token) -> Result<Row, CompileError> {
@@ -121,32 +124,42 @@ impl<'p> Compiler<'p> {
     }
 
     fn add(&mut self, block: &mut BlockPlan, source: &GrantSource, grant: u32) -> Result<(), CompileError> {
+        let compiled = match source {
+            GrantSource::All => None,
+            source => Some(self.source(source)?),
+        };
         if let Some(report) = self.reports.get_mut(block.connection as usize) {
             *report.grants.entry(source.kind()).or_default() += 1;
-            if let GrantSource::Pattern(pattern) = source {
-                *report.patterns.entry(pattern.class()).or_default() += 1;
+            if let Some(class) = compiled.and_then(|compiled| compiled.class) {
+                *report.patterns.entry(class).or_default() += 1;
             }
         }
-        let (tag, key, text) = match source {
-            GrantSource::Resource(name) => (Tag::Resource, name_key(name.as_bytes()), name.as_bytes()),
-            GrantSource::Query(query) => {
-                (Tag::Query, query_key(std::iter::once(query.as_str())), query.as_str().as_bytes())
-            }
-            GrantSource::NamedSource(name) => {
-                (Tag::NamedSource, text_key(name.as_str().as_bytes()), name.as_str().as_bytes())
-            }
+        match compiled {
+            None => _ = block.all.get_or_insert(grant),
+            Some(CompiledSource { tag, key, text, .. }) => block.entries.push(Entry { tag, key, text, grant }),
+        }
+        Ok(())
+    }
+
+    /// Compiles a source other than all sources. Many grants share one source.
+    fn source(&mut self, source: &GrantSource) -> Result<CompiledSource, CompileError> {
+        if let Some(known) = self.known_sources.get(source) {
+            return Ok(known);
+        }
+        let bytes = source.canonical();
+        let (tag, key, class) = match source {
+            GrantSource::Resource(_) | GrantSource::All => (Tag::Resource, name_key(bytes), None),
+            GrantSource::Query(query) => (Tag::Query, query_key(std::iter::once(query.as_str())), None),
+            GrantSource::NamedSource(_) => (Tag::NamedSource, text_key(bytes), None),
             GrantSource::Pattern(pattern) => {
-                let pattern = pattern.as_bytes();
-                (Tag::Pattern(self.shape(Shape::of(pattern))?), Shape::key_of_pattern(pattern), pattern)
-            }
-            GrantSource::All => {
-                block.all.get_or_insert(grant);
-                return Ok(());
+                let shape = self.shape(Shape::of(bytes))?;
+                (Tag::Pattern(shape), Shape::key_of_pattern(bytes), Some(pattern.class()))
             }
         };
-        let text = if tag == Tag::Resource { self.texts.intern_resource(text)? } else { self.texts.intern(text)? };
-        block.entries.push(Entry { tag, key, text, grant });
-        Ok(())
+        let text = if tag == Tag::Resource { self.texts.intern_resource(bytes)? } else { self.texts.intern(bytes)? };
+        let compiled = CompiledSource { tag, key, text, class };
+        self.known_sources.insert(source, compiled);
+        Ok(compiled)
     }
 
     fn shape(&mut self, shape: Shape) -> Result<u32, CompileError> {
@@ -241,7 +254,7 @@ impl<'p> Compiler<'p> {
         matchers
     }
 
-    fn finish(self, context: Arc<Context>, rows: Vec<Row>, matchers: Vec<Matcher>) -> Compiled {
+    fn finish(self, context: Arc<Context>, rows: &[Row], matchers: Vec<Matcher>) -> Compiled {
         let sets = (self.sets.len(), self.referers.len());
         let mut compiled = Compiled {
             context,

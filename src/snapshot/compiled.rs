@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::connections::ConnectionTable;
-use super::fetch::fetch;
 use super::grants::{Block, GrantSets, Residue};
 use super::referers::RefererSets;
 use super::report::{ConnectionReport, Report};
 use super::residue::Matcher;
 use super::texts::{Text, TextId, Texts};
 use super::tokens::{Row, Terms, TokenTable};
+use crate::base::fetch;
 use crate::model::{Apis, Connection, GrantKind, Limits, Policy, SecretDigest};
 use crate::pattern::Shape;
 use crate::referer::StoredSet;
@@ -102,19 +102,19 @@ impl Compiled {
 
     #[inline]
     pub(crate) fn find(&self, digest: &SecretDigest) -> Option<TokenRef<'_>> {
-        // Row, grants and texts are likely cache misses: prefetch them before they are needed.
-        let (index, row) = self.tokens.find(digest, |row, grants| {
+        // Row, grants, referers and texts are likely cache misses: prefetch them before they are needed.
+        let (index, row) = self.tokens.find(digest, |row, grants, referers| {
             // A row may be on two lines.
             if let [first, .., last] = row {
                 fetch(first);
                 fetch(last);
             }
             self.grants.fetch(grants);
+            if let Some(set) = referers {
+                self.referers.fetch(set);
+            }
         })?;
         self.texts.fetch(row.id());
-        if let Some(set) = row.referers() {
-            self.referers.fetch(set);
-        }
         Some(TokenRef { compiled: self, row, index })
     }
 

@@ -25,8 +25,8 @@ mod write;
 
 use bytes::Bytes;
 
-use super::fetch::fetch_from;
 use super::texts::TextId;
+use crate::base::fetch_lines;
 use crate::model::GrantKind;
 pub(crate) use entries::Entries;
 use form::{Form, RESIDUE, Width, low};
@@ -123,7 +123,7 @@ impl GrantSets {
     /// Prefetches the memory of the set at offset `set`. Most sets are prefetched completely.
     #[inline]
     pub(super) fn fetch(&self, set: u32) {
-        fetch_from(&self.bytes, set as usize);
+        fetch_lines::<2>(&self.bytes, set as usize);
     }
 
     /// Returns the block for `connection` of the set at offset `set`. Logarithmic in the number of connections of the
@@ -220,6 +220,15 @@ impl<'s> Block<'s> {
             Width::One => View::One(Entries::of(self)),
             Width::Two => View::Two(Entries::of(self)),
             Width::Four => View::Four(Entries::of(self)),
+        }
+    }
+
+    /// Returns whether there are grants of this type.
+    pub(crate) fn has(self, tag: Tag) -> bool {
+        match self.view() {
+            View::One(entries) => entries.run(tag).is_some(),
+            View::Two(entries) => entries.run(tag).is_some(),
+            View::Four(entries) => entries.run(tag).is_some(),
         }
     }
 

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::CompileError;
-use super::fetch::fetch_from;
+use super::memory::Memory;
+use crate::base::fetch_lines;
 use crate::referer::{RefererSet, StoredSet};
 
 /// A sequence of referer sets.
@@ -16,10 +17,10 @@ pub(crate) struct RefererSets {
 }
 
 impl RefererSets {
-    /// Prefetches the start of the set at offset `at`. Small sets are prefetched completely.
+    /// Prefetches the start of the set at offset `at`: all of a small set, and the hashes of origins of most sets.
     #[inline]
     pub(super) fn fetch(&self, at: u32) {
-        fetch_from(&self.bytes, at as usize);
+        fetch_lines::<4>(&self.bytes, at as usize);
     }
 
     /// Returns the set at offset `at`; a set that matches nothing if there is none.
@@ -67,8 +68,7 @@ impl<'p> RefererSetsBuilder<'p> {
         self.known.len()
     }
 
-    pub(super) fn finish(mut self) -> RefererSets {
-        self.bytes.shrink_to_fit();
-        RefererSets { bytes: self.bytes.into() }
+    pub(super) fn finish(self) -> RefererSets {
+        RefererSets { bytes: Memory::hold(self.bytes) }
     }
 }

@@ -17,8 +17,8 @@ use bytes::Bytes;
 use hashbrown::HashTable;
 
 use super::CompileError;
-use super::fetch::fetch_from;
-use crate::base::is_same;
+use super::memory::Memory;
+use crate::base::{fetch_lines, is_same};
 
 /// A sequence of texts.
 #[derive(Debug, Default)]
@@ -78,7 +78,7 @@ impl<B: Deref<Target = [u8]>> Texts<B> {
     /// Prefetches the memory of the text with this id, and of some texts after it.
     #[inline]
     pub(super) fn fetch(&self, id: TextId) {
-        fetch_from(&self.bytes, id as usize);
+        fetch_lines::<2>(&self.bytes, id as usize);
     }
 
     /// Returns the own bytes of the text with this id, as a string.
@@ -204,9 +204,8 @@ impl TextsBuilder {
         self.texts.get(id)
     }
 
-    pub(crate) fn finish(mut self) -> Texts {
-        self.texts.bytes.shrink_to_fit();
-        Texts { bytes: self.texts.bytes.into() }
+    pub(crate) fn finish(self) -> Texts {
+        Texts { bytes: Memory::hold(self.texts.bytes) }
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 
 use super::CompileError;
+use super::memory::{Memory, Unit};
 use super::texts::TextId;
 use crate::base::Timestamp;
 use crate::model::{ApiSet, Expiry, SecretDigest};
@@ -23,7 +24,7 @@ pub(crate) struct Row {
     id: TextId,
 }
 
-const _: () = assert!(size_of::<Row>() == 48);
+const _: () = assert!(size_of::<Row>() == 48 && align_of::<Row>() <= align_of::<Unit>());
 
 impl Row {
     pub(crate) fn new(digest: SecretDigest, terms: u32, referers: Option<u32>, id: TextId) -> Self {
@@ -126,15 +127,16 @@ impl TermsBuilder {
 
 /// A hash table of rows by digest.
 ///
-/// The digest is hashed: the low bits choose a slot, and the high bits are a fingerprint. For an unknown digest, the
+/// The digest is hashed: the high half chooses a slot, and the low half is a fingerprint. For an unknown digest, the
 /// slots alone are nearly always sufficient.
 #[derive(Debug, Default)]
 pub(crate) struct TokenTable {
     /// The [`Row`]s, aligned for their type.
     rows: Bytes,
     terms: Vec<Terms>,
-    // INVARIANT: the length is a power of two, or zero, and at least one slot is empty.
-    slots: Vec<Slot>,
+    /// The [`Slot`]s.
+    // INVARIANT: at least one is empty, unless there are none and no rows.
+    slots: Bytes,
     /// The mask of the bits of a slot that contain the row index.
     index_mask: u32,
     seed: u64,
@@ -143,36 +145,43 @@ pub(crate) struct TokenTable {
 impl TokenTable {
     /// Creates a table of `rows`, whose digests must be distinct and whose grants must be set. `terms` are those that the
     /// rows refer to.
-    pub(crate) fn new(rows: Vec<Row>, terms: Vec<Terms>) -> Self {
+    pub(crate) fn new(rows: &[Row], terms: Vec<Terms>) -> Self {
         if rows.is_empty() {
             return Self::default();
         }
-        // The table is at most seven eighths full.
-        let mut slots = vec![Slot::default(); (rows.len() + rows.len() / 7 + 1).next_power_of_two()];
-        let mask = slots.len() - 1;
+        // The table is four fifths full.
+        let count = rows.len() + rows.len() / 4 + 1;
+        let mut memory = Memory::zeroed(count * size_of::<Slot>());
+        let slots = memory.as_mut().as_chunks_mut::<{ size_of::<Slot>() }>().0.get_mut(..count).unwrap_or_default();
         let seed = rows.iter().fold(1, |seed, row| mix(&row.digest, seed));
         let index_mask = u32::MAX >> u32::try_from(rows.len()).map_or(0, u32::leading_zeros);
         for (row, number) in rows.iter().zip(1..) {
-            let (mut at, fingerprint) = split(&row.digest, seed);
-            while slots.get(at & mask).is_some_and(|slot| slot.row != 0) {
-                at += 1;
-            }
-            if let Some(slot) = slots.get_mut(at & mask) {
-                *slot = Slot { row: fingerprint & !index_mask | number, grants: row.grants };
+            let (first, fingerprint) = split(&row.digest, seed, count);
+            let is_empty = |at: &usize| slots.get(*at).is_some_and(|slot| Slot::of(slot).row == 0);
+            let empty = (first..count).chain(0..first).find(is_empty);
+            if let Some(slot) = empty.and_then(|at| slots.get_mut(at)) {
+                let row_word = fingerprint & !index_mask | number;
+                *slot = bytemuck::cast(Slot { row: row_word, grants: row.grants, referers: row.referers });
             }
         }
-        Self { rows: Bytes::from_owner(Rows(rows)), terms, slots, index_mask, seed }
+        let slots = memory.freeze(count * size_of::<Slot>());
+        Self { rows: Memory::copy(bytemuck::cast_slice(rows)), terms, slots, index_mask, seed }
     }
 
     /// Returns the row of this digest and its index. Usually takes one probe and one comparison.
     ///
-    /// Calls `expect` with the bytes of a candidate row and the offset of its grants, before reading the row.
+    /// Calls `expect` with the bytes of a candidate row and the offsets of its grants and referers, before reading the
+    /// row.
     #[inline]
-    pub(crate) fn find(&self, digest: &SecretDigest, expect: impl Fn(&[u8], u32)) -> Option<(usize, &Row)> {
-        let mask = self.slots.len().checked_sub(1)?;
-        let (mut at, fingerprint) = split(digest.as_bytes(), self.seed);
+    pub(crate) fn find(
+        &self,
+        digest: &SecretDigest,
+        expect: impl Fn(&[u8], u32, Option<u32>),
+    ) -> Option<(usize, &Row)> {
+        let slots = self.slots.as_chunks::<{ size_of::<Slot>() }>().0;
+        let (mut at, fingerprint) = split(digest.as_bytes(), self.seed, slots.len());
         loop {
-            let slot = *self.slots.get(at & mask)?;
+            let slot = Slot::of(slots.get(at)?);
             if slot.row == 0 {
                 return None;
             }
@@ -180,12 +189,12 @@ impl TokenTable {
                 && let Some(index) = ((slot.row & self.index_mask) as usize).checked_sub(1)
                 && let Some(row) = self.row(index)
             {
-                expect(bytemuck::bytes_of(row), slot.grants);
+                expect(bytemuck::bytes_of(row), slot.grants, slot.referers.checked_sub(1));
                 if row.digest == *digest.as_bytes() {
                     return Some((index, row));
                 }
             }
-            at += 1;
+            at = if at + 1 == slots.len() { 0 } else { at + 1 };
         }
     }
 
@@ -209,7 +218,7 @@ impl TokenTable {
         &self.terms
     }
 
-    pub(super) fn slots(&self) -> &[Slot] {
+    pub(super) fn slots(&self) -> &[u8] {
         &self.slots
     }
 
@@ -222,49 +231,51 @@ impl TokenTable {
     pub(super) fn from_parts(
         rows: Bytes,
         terms: Vec<Terms>,
-        slots: Vec<Slot>,
+        slots: Bytes,
         (index_mask, seed): (u32, u64),
     ) -> Option<Self> {
         let table = Self { rows, terms, slots, index_mask, seed };
         let rows = bytemuck::try_cast_slice::<u8, Row>(&table.rows).ok()?.len();
-        let searchable = match table.slots.len() {
+        let (slots, rest) = table.slots.as_chunks::<{ size_of::<Slot>() }>();
+        let searchable = match slots.len() {
             0 => rows == 0,
-            count => count.is_power_of_two() && count > rows && table.slots.iter().any(|slot| slot.row == 0),
-        };
+            count => count > rows && slots.iter().any(|slot| Slot::of(slot).row == 0),
+        } && rest.is_empty();
         searchable.then_some(table)
     }
 
     /// Returns the size of the table, in bytes.
     pub(crate) fn bytes(&self) -> usize {
-        self.rows.len() + size_of_val(self.terms.as_slice()) + size_of_val(self.slots.as_slice())
+        self.rows.len() + size_of_val(self.terms.as_slice()) + self.slots.len()
     }
 }
 
-/// A slot: the index of a row and the offset of its grants, which can be prefetched before the row is read.
-#[derive(Debug, Clone, Copy, Default, bytemuck::Pod, bytemuck::Zeroable)]
+/// A slot: the index of a row, and the offsets of its grants and referers, which can be prefetched before the row is read.
+#[derive(Debug, Clone, Copy, bytemuck::Pod, bytemuck::Zeroable)]
 #[repr(C)]
-pub(crate) struct Slot {
+struct Slot {
     /// The row index plus one in the bits of `index_mask`, and a fingerprint in the other bits; zero if empty.
     row: u32,
     /// The offset of the grant set.
     grants: u32,
+    /// The offset of the referer set, plus one; zero for any referer.
+    referers: u32,
 }
 
-/// The owner of compiled rows.
-struct Rows(Vec<Row>);
-
-impl AsRef<[u8]> for Rows {
-    fn as_ref(&self) -> &[u8] {
-        bytemuck::cast_slice(&self.0)
+impl Slot {
+    #[inline]
+    fn of(bytes: &[u8; size_of::<Self>()]) -> Self {
+        bytemuck::cast(*bytes)
     }
 }
 
-/// Returns the slot to start at, and the fingerprint.
+/// Returns the slot to start at, one of `slots`, and the fingerprint.
 #[inline]
-fn split(digest: &[u8; 32], seed: u64) -> (usize, u32) {
+fn split(digest: &[u8; 32], seed: u64, slots: usize) -> (usize, u32) {
     let mixed = mix(digest, seed);
-    #[expect(clippy::cast_possible_truncation, reason = "the low bits are an index, the high bits a fingerprint")]
-    (mixed as usize, (mixed >> 32) as u32)
+    let start = (u128::from(mixed) * slots as u128) >> 64;
+    #[expect(clippy::cast_possible_truncation, reason = "the high bits are an index, the low bits a fingerprint")]
+    (start as usize, mixed as u32)
 }
 
 /// Hashes all bits of a digest with a seed that depends on all digests of the table.
@@ -296,22 +307,22 @@ mod tests {
 
     #[test]
     fn row_without_terms_is_expired_and_has_no_api() {
-        let table = TokenTable::new(vec![row("a")], Vec::new());
+        let table = TokenTable::new(&[row("a")], Vec::new());
         let terms = table.terms_of(&table.rows()[0]);
         assert!(terms.is_expired(Timestamp::from_unix(i64::MIN / 2, 0)) && terms.apis().iter().next().is_none());
     }
 
     #[test]
     fn rows_are_found_only_by_their_digest() {
-        for count in [1, 2, 3, 7, 8, 127, 128, 1000] {
-            let rows = (0..count).map(|at| row(&format!("secret {at}"))).collect();
-            let table = TokenTable::new(rows, Vec::new());
+        for count in [1, 2, 3, 6, 7, 8, 127, 128, 1000, 5000] {
+            let rows: Vec<Row> = (0..count).map(|at| row(&format!("secret {at}"))).collect();
+            let table = TokenTable::new(&rows, Vec::new());
             for at in 0..count {
-                let found = table.find(&SecretDigest::of(&format!("secret {at}")), |_, _| ()).map(|(at, _)| at);
+                let found = table.find(&SecretDigest::of(&format!("secret {at}")), |_, _, _| ()).map(|(at, _)| at);
                 assert_eq!(found, Some(at), "{at} of {count}");
-                assert!(table.find(&SecretDigest::of(&format!("another {at}")), |_, _| ()).is_none());
+                assert!(table.find(&SecretDigest::of(&format!("another {at}")), |_, _, _| ()).is_none());
             }
         }
-        assert!(TokenTable::default().find(&SecretDigest::of("secret 0"), |_, _| ()).is_none());
+        assert!(TokenTable::default().find(&SecretDigest::of("secret 0"), |_, _, _| ()).is_none());
     }
 }

@@ -29,6 +29,7 @@ mod layers;
 mod lint;
 mod lint_fixes;
 mod nulls;
+mod order;
 mod plain;
 #[cfg(unix)]
 mod postgres;

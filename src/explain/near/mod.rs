@@ -175,7 +175,7 @@ fn not_granted(case: &Case<'_, '_>, nearest: &mut Nearest) {
     let Ok(canonical) = case.target().read(source, &mut buffer) else { return };
     match &canonical {
         CanonicalSource::Resource(name) => resource::misses(case, block, (index, source.text(), *name), nearest),
-        CanonicalSource::Query(query) => text::queries(case, block, index, query, nearest),
+        CanonicalSource::Query(query) => text::queries(case, block, index, *query, nearest),
         CanonicalSource::NamedSource(name) => text::named_sources(case, block, (index, name), nearest),
     }
     connection::elsewhere(case, Some((index, source)), nearest);

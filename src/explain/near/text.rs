@@ -6,7 +6,7 @@ use crate::explain::case::{Case, singular};
 use crate::explain::words::{kinds, plural};
 use crate::model::{GrantKind, GrantKinds};
 use crate::name::NameBuffer;
-use crate::query::NormalForm;
+use crate::query::QueryText;
 use crate::snapshot::Block;
 
 /// The minimum length of a query that is reported as a prefix of another. A shorter text is a prefix of too many
@@ -18,13 +18,13 @@ pub(super) fn queries(
     case: &Case<'_, '_>,
     block: Block<'_>,
     index: usize,
-    query: &NormalForm<'_>,
+    query: QueryText<'_>,
     nearest: &mut Nearest,
 ) {
     if !case.considered().contains(GrantKind::Query) {
         return;
     }
-    let requested: String = query.clone().collect();
+    let requested: String = query.normal_form().collect();
     block.each(|kind, text, grant| {
         let (GrantKind::Query, Some(text)) = (kind, text) else { return };
         let bytes = case.compiled.text(text).own();

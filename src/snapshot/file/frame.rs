@@ -5,9 +5,9 @@ use std::hash::Hasher;
 use bytes::Bytes;
 use twox_hash::XxHash3_64;
 
-use super::memory::Memory;
 use super::source::Source;
 use super::{ContentId, FORMAT, MAGIC, ReadError, sha256};
+use crate::snapshot::memory::Memory;
 
 /// The parts, in their order in the file.
 #[derive(Debug, Clone, Copy)]

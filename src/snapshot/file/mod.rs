@@ -6,7 +6,6 @@
 
 mod frame;
 mod head;
-mod memory;
 mod source;
 
 use std::fs::File;
@@ -21,7 +20,7 @@ use super::grants::GrantSets;
 use super::referers::RefererSets;
 use super::texts::Texts;
 use super::tokens::TokenTable;
-use super::{Report, Row, Snapshot};
+use super::{Report, Snapshot};
 use frame::{Frame, Part};
 use head::Head;
 use source::Source;
@@ -32,7 +31,7 @@ use source::Source;
 pub const MAGIC: [u8; 8] = *b"\x89PCLS\r\n\x1a";
 
 /// The format that this version writes. It reads no other format.
-pub const FORMAT: u32 = 6;
+pub const FORMAT: u32 = 7;
 
 /// The error for a snapshot that cannot be written.
 #[derive(Debug, thiserror::Error)]
@@ -124,8 +123,7 @@ impl Snapshot {
         let compiled = &*self.base;
         let (matchers, stored_matchers) = head::write_matchers(&compiled.matchers);
         let head = Head::of(compiled, stored_matchers).write();
-        let (rows, slots) =
-            (bytemuck::cast_slice(compiled.tokens.rows()), bytemuck::cast_slice(compiled.tokens.slots()));
+        let (rows, slots) = (bytemuck::cast_slice(compiled.tokens.rows()), compiled.tokens.slots());
         let terms = bytemuck::cast_slice(compiled.tokens.terms());
         let (grants, texts, referers) =
             (compiled.grants.as_bytes(), compiled.texts.as_bytes(), compiled.referers.as_bytes());
@@ -208,9 +206,8 @@ fn read(source: &(impl Source + ?Sized)) -> Result<Snapshot, ReadError> {
     })?;
     let head = Head::read(&head).ok_or(ReadError::Malformed { part: "head" })?;
     let context = head.context().ok_or(ReadError::Malformed { part: "connections and APIs" })?;
-    let slots = bytemuck::try_cast_slice(&slots).map_err(|_| ReadError::Malformed { part: "slots" })?;
     let terms = bytemuck::try_cast_slice(&terms).map_err(|_| ReadError::Malformed { part: "terms" })?;
-    let tokens = TokenTable::from_parts(rows, terms.to_vec(), slots.to_vec(), (head.index_mask, head.seed));
+    let tokens = TokenTable::from_parts(rows, terms.to_vec(), slots, (head.index_mask, head.seed));
     let mut compiled = Compiled {
         context: context.into(),
         tokens: tokens.ok_or(ReadError::Malformed { part: "table of tokens" })?,

@@ -7,6 +7,7 @@ use hashbrown::HashTable;
 use super::form::Form;
 use super::{GrantSets, Residue, Tag};
 use crate::snapshot::CompileError;
+use crate::snapshot::memory::Memory;
 use crate::snapshot::texts::TextId;
 
 /// A grant that a hash finds.
@@ -66,8 +67,7 @@ impl GrantSetsBuilder {
     pub(crate) fn finish(mut self) -> GrantSets {
         // Padding, so that the last keys can be read sixteen bytes at a time.
         self.sets.extend([0; 16]);
-        self.sets.shrink_to_fit();
-        GrantSets::from_bytes(self.sets.into())
+        GrantSets::from_bytes(Memory::hold(self.sets))
     }
 }
 
@@ -116,7 +116,7 @@ fn encode_as(form: Form, blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<bool
         }
         for entry in &block.entries {
             // Stores the highest bytes of the key.
-            out.extend(entry.key.to_le_bytes().into_iter().skip(4 - form.key()));
+            push(out, entry.key >> (8 * (4 - form.key())), form.key());
         }
         block.entries.iter().for_each(|entry| push(out, entry.text, form.text()));
         block.entries.iter().for_each(|entry| push(out, entry.grant, width));
@@ -128,7 +128,9 @@ fn encode_as(form: Form, blocks: &[BlockPlan], out: &mut Vec<u8>) -> Result<bool
 }
 
 fn push(out: &mut Vec<u8>, number: u32, width: usize) {
-    out.extend(number.to_le_bytes().into_iter().take(width));
+    let end = out.len() + width;
+    out.extend_from_slice(&number.to_le_bytes());
+    out.truncate(end);
 }
 
 impl BlockPlan {
