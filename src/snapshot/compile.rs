@@ -30,7 +30,7 @@ struct Compiler<'p> {
     terms: TermsBuilder,
     texts: TextsBuilder,
     sets: GrantSetsBuilder,
-    known_sources: KnownSources,
+    known_sources: KnownSources<'p>,
     shapes: Vec<Shape>,
     shape_ids: HashMap<Shape, u32, foldhash::fast::FixedState>,
     referers: RefererSetsBuilder<'p>,
@@ -123,7 +123,7 @@ impl<'p> Compiler<'p> {
         Ok(blocks)
     }
 
-    fn add(&mut self, block: &mut BlockPlan, source: &GrantSource, grant: u32) -> Result<(), CompileError> {
+    fn add(&mut self, block: &mut BlockPlan, source: &'p GrantSource, grant: u32) -> Result<(), CompileError> {
         let compiled = match source {
             GrantSource::All => None,
             source => Some(self.source(source)?),
@@ -142,7 +142,7 @@ impl<'p> Compiler<'p> {
     }
 
     /// Compiles a source other than all sources. Many grants share one source.
-    fn source(&mut self, source: &GrantSource) -> Result<CompiledSource, CompileError> {
+    fn source(&mut self, source: &'p GrantSource) -> Result<CompiledSource, CompileError> {
         if let Some(known) = self.known_sources.get(source) {
             return Ok(known);
         }

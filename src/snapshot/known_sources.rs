@@ -3,7 +3,7 @@
 
 use super::grants::Tag;
 use super::texts::TextId;
-use crate::model::GrantSource;
+use crate::model::{GrantKind, GrantSource};
 use crate::pattern::PatternClass;
 
 /// What a snapshot stores for a source other than all sources.
@@ -16,47 +16,50 @@ pub(super) struct CompiledSource {
     pub(super) class: Option<PatternClass>,
 }
 
-/// The last compiled sources, at most one for each slot.
-///
-/// The addresses are those of texts that live as long as the compilation, so equal addresses are equal texts.
-#[derive(Debug)]
-pub(super) struct KnownSources {
-    // INVARIANT: the length is a power of two.
-    slots: Vec<Option<(usize, CompiledSource)>>,
+/// A source of the policy, by kind and text. The text is borrowed, so nothing else can get its address.
+#[derive(Debug, Clone, Copy)]
+struct KnownSource<'p> {
+    kind: GrantKind,
+    text: &'p [u8],
+    compiled: CompiledSource,
 }
 
-/// The maximum number of slots, about 2 MiB: more do not fit into the cache of a processor.
+/// The last compiled sources, at most one for each slot.
+#[derive(Debug)]
+pub(super) struct KnownSources<'p> {
+    // INVARIANT: the length is a power of two.
+    slots: Vec<Option<KnownSource<'p>>>,
+}
+
+/// The maximum number of slots, about 3 MiB: more do not fit into the cache of a processor.
 const MAX_SLOTS: usize = 1 << 16;
 
-impl KnownSources {
+impl<'p> KnownSources<'p> {
     /// Creates a cache for this number of grants.
     pub(super) fn new(grants: usize) -> Self {
         Self { slots: vec![None; grants.clamp(1, MAX_SLOTS).next_power_of_two()] }
     }
 
     pub(super) fn get(&self, source: &GrantSource) -> Option<CompiledSource> {
-        let address = address(source);
-        let (known, compiled) = (*self.slots.get(self.slot(address))?)?;
-        (known == address).then_some(compiled)
+        let text = source.canonical();
+        let known = (*self.slots.get(self.slot(text))?)?;
+        // Compares address and length.
+        (std::ptr::eq(known.text, text) && known.kind == source.kind()).then_some(known.compiled)
     }
 
-    pub(super) fn insert(&mut self, source: &GrantSource, compiled: CompiledSource) {
-        let address = address(source);
-        let slot = self.slot(address);
+    pub(super) fn insert(&mut self, source: &'p GrantSource, compiled: CompiledSource) {
+        let text = source.canonical();
+        let slot = self.slot(text);
         if let Some(slot) = self.slots.get_mut(slot) {
-            *slot = Some((address, compiled));
+            *slot = Some(KnownSource { kind: source.kind(), text, compiled });
         }
     }
 
-    fn slot(&self, address: usize) -> usize {
+    fn slot(&self, text: &[u8]) -> usize {
+        let address = text.as_ptr().addr();
         // Texts are allocated at multiples of sixteen bytes. The higher bits differ between areas of memory.
         (address >> 4 ^ address >> 20) & (self.slots.len() - 1)
     }
-}
-
-/// Returns the address of the text of a source. The text is not empty, so no other text has the address.
-fn address(source: &GrantSource) -> usize {
-    source.canonical().as_ptr().addr()
 }
 
 #[cfg(test)]
