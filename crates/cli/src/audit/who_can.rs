@@ -228,6 +228,9 @@ struct GrantRow {
     /// The calls of a query or named source that may read more.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     calls: Vec<String>,
+    /// Whether the query is not known to read the table, but may.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    may_read: bool,
     #[serde(skip)]
     access: Access,
 }
@@ -277,6 +280,7 @@ impl<'p> ReaderRow<'p> {
                     source: source(grant, policy),
                     apis: vec![api],
                     calls: followed.map(|followed| followed.calls_of(grant).to_vec()).unwrap_or_default(),
+                    may_read: way.access == Access::MayRead,
                     access: way.access,
                 }),
             }

@@ -379,6 +379,7 @@ fn suggestions(help: &str) -> impl Iterator<Item = &str> {
         "write `http` or `https`: `",
         "the scheme too: a URL such as `",
         "as an entry of its own: `",
+        "leave out what is around the URL: `",
         "as an entry of its own, such as `",
         "did you mean `",
     ];
