@@ -23,7 +23,7 @@ decision=$(($(count "$instructions" decisions) / 2000))
 reading=$(($(count "$instructions" readings) / 1000))
 answer=$(($(count "$answers" answers) / 1000))
 record=benches/record/instructions.txt
-if [ "${1:-}" = --record ]; then
+if [ "${1:-}" = --record ] && [ "$decision" -gt 0 ] && [ "$reading" -gt 0 ] && [ "$answer" -gt 0 ]; then
     mkdir -p "${record%/*}"
     printf 'decision %s\nreading %s\nanswer %s\n' "$decision" "$reading" "$answer" >"$record"
 fi
@@ -31,6 +31,10 @@ check() {
     local recorded
     recorded=$(sed -n "s/^$1 //p" "$record")
     echo "instructions, $1: $2 (recorded: $recorded)"
+    if [ "$2" -eq 0 ]; then
+        echo "nothing was counted: callgrind found no function counted_…" >&2
+        exit 1
+    fi
     if [ $(($2 * 100)) -gt $((recorded * 105)) ]; then
         echo "more than 5 % above the recorded result: find the cause, or record the new result with $0 --record" >&2
         exit 1

@@ -20,7 +20,12 @@ cargo +nightly --version >/dev/null 2>&1 || skip "nightly Rust is missing (rustu
 cargo +nightly fuzz --version >/dev/null 2>&1 || skip "cargo-fuzz is missing (cargo install --locked cargo-fuzz)"
 command -v c++ >/dev/null || command -v clang++ >/dev/null || skip "the C++ compiler that libFuzzer needs is missing"
 
-[ $# -gt 0 ] || set -- $(cargo +nightly fuzz list)
+if [ $# -eq 0 ]; then
+    targets=$(cargo +nightly fuzz list)
+    # shellcheck disable=SC2086
+    set -- $targets
+fi
+[ $# -gt 0 ] || { echo "fuzz: no target found" >&2; exit 1; }
 cargo +nightly metadata --locked --format-version 1 --manifest-path fuzz/Cargo.toml >/dev/null
 cargo +nightly fuzz build --sanitizer "$sanitizer"
 

@@ -9,6 +9,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 
 EXAMPLES = pathlib.Path(__file__).resolve().parents[2] / "examples" / "gateways"
@@ -56,6 +57,10 @@ def free_port():
 def spoe_port(portcullis_port):
     """The port at which a Portcullis listens for HAProxy's SPOE."""
     return free_port()
+
+
+# A test that is stopped ends its gateways, too.
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 class Process:

@@ -46,7 +46,8 @@ jars=/usr/share/java
 javac -nowarn -d "$target/bin" -cp "$jars/tomcat10-embed-core.jar:$jars/jackson-core.jar:$jars/jackson-databind.jar" "$readers/Service.java"
 
 if [[ -z ${PORTCULLIS:-} ]]; then
-    cargo build --locked --package portcullis-cli --package portcullis-capi --features portcullis-capi/registry
+    cargo build --locked --package portcullis-cli --package portcullis-capi --package portcullis-envoy \
+        --features portcullis-capi/registry,portcullis-envoy/registry
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
 PORTCULLIS=$(realpath "$PORTCULLIS")
@@ -64,20 +65,20 @@ export PATH=$target/venv/bin:/usr/sbin:$PATH
 
 # The longest test computes, and the other ones mostly wait: it runs beside them. Its output follows theirs.
 output=$(mktemp)
-timeout 900 python3 tests/gateways/misread.py "$PORTCULLIS" "$@" >"$output" 2>&1 &
+timeout --foreground 900 python3 tests/gateways/misread.py "$PORTCULLIS" "$@" >"$output" 2>&1 &
 misread=$!
 trap 'kill "$misread" 2>/dev/null && wait "$misread" || true; rm -f "$output"' EXIT
-timeout 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
-timeout 300 python3 tests/gateways/inprocess.py "$PORTCULLIS" "$@"
-timeout 120 python3 tests/gateways/routing.py "$@"
-timeout 300 python3 tests/gateways/endurance.py "$@"
-timeout 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
-timeout 200 python3 tests/gateways/lua.py "$@"
+timeout --foreground 300 python3 tests/gateways/drive.py "$PORTCULLIS" "$@"
+timeout --foreground 300 python3 tests/gateways/inprocess.py "$PORTCULLIS" "$@"
+timeout --foreground 120 python3 tests/gateways/routing.py "$@"
+timeout --foreground 300 python3 tests/gateways/endurance.py "$@"
+timeout --foreground 300 python3 tests/gateways/module.py "$PORTCULLIS" "$@"
+timeout --foreground 200 python3 tests/gateways/lua.py "$@"
 # Compares all ways, so it runs only without a selection.
-(($#)) || timeout 400 python3 tests/gateways/conformance.py "$PORTCULLIS"
-timeout 200 python3 tests/gateways/spoe.py "$PORTCULLIS" "$@"
-timeout 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
-timeout 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
+(($#)) || timeout --foreground 400 python3 tests/gateways/conformance.py "$PORTCULLIS"
+timeout --foreground 200 python3 tests/gateways/spoe.py "$PORTCULLIS" "$@"
+timeout --foreground 120 python3 tests/gateways/tls.py "$PORTCULLIS" "$@"
+timeout --foreground 120 python3 tests/gateways/reentry.py "$PORTCULLIS" "$@"
 status=0
 wait "$misread" || status=$?
 cat "$output"

@@ -128,7 +128,7 @@ impl FilterOptions {
             shadow: json.shadow,
             metadata: Metadata {
                 namespace: json.metadata_namespace.unwrap_or_else(|| NAMESPACE.to_owned()),
-                decisions: decisions(json.metadata.as_deref())?,
+                decisions: decisions(json.metadata.as_deref(), json.shadow)?,
             },
         })
     }
@@ -182,10 +182,14 @@ fn at_least_one(name: &str, value: Option<u32>, default: u32) -> Result<u32, Str
     }
 }
 
-fn decisions(name: Option<&str>) -> Result<Decisions, String> {
+/// Reads `metadata`. Only the metadata shows which requests a shadow would have denied.
+fn decisions(name: Option<&str>, shadow: bool) -> Result<Decisions, String> {
     match name {
         None | Some("all") => Ok(Decisions::All),
         Some("denials") => Ok(Decisions::Denials),
+        Some("none") if shadow => {
+            Err("`metadata`: `none` hides each denial of `shadow`; help: write `denials`".to_owned())
+        }
         Some("none") => Ok(Decisions::None),
         Some(other) => Err(format!(
             "`metadata`: expected `all`, `denials` or `none`, found `{}`; help: write `denials`",
@@ -295,6 +299,10 @@ mod tests {
             ("{\"policy\": \"p\", \"poll_milliseconds\": null}", "null"),
             ("{\"policy\": \"p\", \"metadata\": \"denied\"}", "`all`, `denials` or `none`, found `denied`; help"),
             ("{\"policy\": \"p\", \"metadata\": \"\"}", "`all`, `denials` or `none`, found ``; help"),
+            (
+                "{\"policy\": \"p\", \"metadata\": \"none\", \"shadow\": true}",
+                "hides each denial of `shadow`; help: write `denials`",
+            ),
             ("{\"policy\": \"p\", \"metadata\": false}", "expected a string, found a boolean"),
             ("{\"policy\": \"p\", \"metadata\": null}", "null"),
             ("{\"policy\": \"p\", \"max_body\": 0}", "found `0`; help: write `1048576`"),
