@@ -107,9 +107,9 @@ fn checks_3_to_9<'s, 'r>(
         }
         let considered = api(compiled, terms, request)?;
         let referer = check_referer()?;
-        // A candidate is nearly always accepted. Its memory and the memory of the grants arrive at the same time.
-        let allowed = granted(compiled, row, request, considered);
-        if referer.is_none_or(|referer| referer.accepts()) { allowed } else { Err(Reason::RefererNotAllowed) }
+        granted(compiled, row, request, considered, || {
+            if referer.as_ref().is_none_or(Candidate::accepts) { Ok(()) } else { Err(Reason::RefererNotAllowed) }
+        })
     };
     match checked() {
         Ok(allow) => Decision::Allow(allow),
@@ -117,22 +117,34 @@ fn checks_3_to_9<'s, 'r>(
     }
 }
 
-/// Runs checks 6 to 9.
+/// Runs checks 6 to 9, and `confirm_referer`: the rest of check 5, whose reason comes first.
+///
+/// The referer is nearly always confirmed. Its memory and the memory of the grants arrive at the same time.
 #[inline]
 fn granted<'s>(
     compiled: &'s Compiled,
     row: &'s Row,
     request: &Request<'_>,
     considered: GrantKinds,
+    confirm_referer: impl FnOnce() -> Result<(), Reason>,
 ) -> Result<Allow<'s>, Reason> {
     let token = TokenId::Of(compiled, row);
     if considered.is_empty() {
+        confirm_referer()?;
         return Ok(Allow { token, grants: SmallVec::new() });
     }
     let target = Target { compiled, connection: compiled.connection(request.connection), considered };
     let grants = match request.sources {
-        Sources::One(source) => SmallVec::from_buf_and_len([target.one(row, source)?, 0, 0, 0], 1),
-        Sources::Many(sources) => target.each(row, sources)?,
+        Sources::One(source) => {
+            let grant = target.one(row, source);
+            confirm_referer()?;
+            SmallVec::from_buf_and_len([grant?, 0, 0, 0], 1)
+        }
+        Sources::Many(sources) => {
+            let grants = target.each(row, sources);
+            confirm_referer()?;
+            grants?
+        }
     };
     Ok(Allow { token, grants })
 }

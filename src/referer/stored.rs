@@ -228,7 +228,7 @@ pub(crate) struct Candidate<'b, 'h> {
 
 impl Candidate<'_, '_> {
     /// Returns whether an entry matches the header.
-    #[inline]
+    #[inline(never)]
     pub(crate) fn accepts(&self) -> bool {
         let Self { groups, header, scheme, authority, rest, hash, first } = *self;
         let group = groups.group_from(first..groups.exact, hash, scheme, authority.as_bytes());
