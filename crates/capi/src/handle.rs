@@ -82,17 +82,19 @@ impl pcl_policy {
     fn enter(&self, parent: *mut Process, watched: &Watched) -> &Shared {
         // SAFETY: valid as long as the handle, by the invariant.
         let inherited = unsafe { &*parent };
-        // Loading the current snapshot takes no lock. The authorizer itself is new: a thread of the parent may have been in
-        // the middle of a swap.
-        let shared = Shared::new(Authorizer::unavailable());
         let number = self.processes.current();
         // A worker that replaces another one starts long after the policy was opened. What was revoked since must not be
         // allowed until its thread has read the file: it continues only with a version that is current.
-        if number == self.opened_by || watched.is_unchanged() {
-            shared.inherit(&inherited.shared);
-        } else if catch_unwind(AssertUnwindSafe(|| shared.reload(watched, true))).is_err() {
-            shared.fail(INTERNAL.to_owned());
-        }
+        let is_opener = number == self.opened_by;
+        let continued = if is_opener || watched.is_unchanged() { Shared::inherited(&inherited.shared) } else { None };
+        let shared = continued.unwrap_or_else(|| {
+            let shared = Shared::new(Authorizer::unavailable());
+            // The process that opened the policy has just read the source.
+            if !is_opener && catch_unwind(AssertUnwindSafe(|| shared.reload(watched, true))).is_err() {
+                shared.fail(INTERNAL.to_owned());
+            }
+            shared
+        });
         let own = Process::allocate(number, Arc::new(shared), parent);
         match self.process.compare_exchange(parent, own, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => {

@@ -69,7 +69,7 @@ impl Counters {
             (
                 "policy_stale_seconds",
                 "gauge",
-                "How long the source has not been readable; 0 while it is",
+                "How long the source has not been a readable and valid policy; 0 while it is",
                 seconds(freshness.failing_for()),
             ),
         ];

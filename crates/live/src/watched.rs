@@ -42,6 +42,8 @@ pub struct Shared {
     pub counters: Counters,
     /// The age of the policy, and of the failure of its source.
     pub freshness: Freshness,
+    /// Whether generation 1 is the version that was read when the policy was opened.
+    starts_with_opened: bool,
     /// What was last read. Held during a reload, so that only one runs.
     last_read: Mutex<LastRead>,
     error: Mutex<Option<String>>,
@@ -53,8 +55,8 @@ pub struct Shared {
 struct LastRead {
     /// The stamp of the version of a file; `None` before.
     stamp: Option<Stamp>,
-    /// Whether this version of the file is not a valid policy.
-    is_invalid: bool,
+    /// Why this version of the file is not a valid policy; `None` if it is one.
+    invalid: Option<String>,
     /// The registry; `None` before.
     #[cfg(feature = "registry")]
     registry: Option<WatchedRegistry>,
@@ -73,26 +75,33 @@ impl Shared {
     /// Shares the policy that `authorizer` holds.
     pub fn new(authorizer: Authorizer) -> Self {
         let freshness = Freshness::default();
-        if authorizer.current().snapshot().is_some() {
+        let starts_with_opened = authorizer.current().snapshot().is_some();
+        if starts_with_opened {
             freshness.load();
         }
         Self {
             authorizer,
             counters: Counters::new(),
             freshness,
+            starts_with_opened,
             last_read: Mutex::default(),
             error: Mutex::new(None),
             is_stopped: AtomicBool::new(false),
         }
     }
 
-    /// Shares the policy of the parent process, if it has one. Takes none of the parent's locks: the thread that holds one
-    /// may not exist in this process.
-    pub fn inherit(&self, parent: &Self) {
-        if let Some(snapshot) = parent.authorizer.current().snapshot() {
-            self.authorizer.swap(snapshot.clone());
-            self.freshness.continue_from(&parent.freshness);
-        }
+    /// Shares the policy of the parent process; `None` unless it is still the version that was read when the policy was
+    /// opened. Takes none of the parent's locks: the thread that holds one may not exist in this process.
+    ///
+    /// The versions of later policies are not known without a lock: [`Watched::is_unchanged`] says nothing about them.
+    pub fn inherited(parent: &Self) -> Option<Self> {
+        let current = parent.authorizer.current();
+        let snapshot = current.snapshot().filter(|_| parent.starts_with_opened && current.number() == 1)?;
+        // Loading the snapshot takes no lock. The authorizer is new: a thread of the parent may have been in the middle of
+        // a swap.
+        let shared = Self::new(Authorizer::new(snapshot.clone()));
+        shared.freshness.continue_from(&parent.freshness);
+        Some(shared)
     }
 
     /// Returns the error of the last reload; `None` if it succeeded.
@@ -128,15 +137,22 @@ impl Shared {
     /// If the source cannot be read, or is not a valid policy.
     pub fn reload(&self, watched: &Watched, must: bool) -> Result<(), String> {
         let mut last_read = locked(&self.last_read);
-        // A process that could not read the version of its parent has nothing to keep.
-        let inherited = watched.opened.as_ref().filter(|_| self.authorizer.current().snapshot().is_some());
+        let _check = self.freshness.check(watched.poll);
+        // A process that did not start with the version that was opened has nothing to keep.
+        let holds_opened = self.starts_with_opened && self.authorizer.current().number() == 1;
+        let inherited = watched.opened.as_ref().filter(|_| holds_opened);
         let read = match &watched.source.0 {
             Kind::File(path) => last_read.read_file(path, inherited, must),
             #[cfg(feature = "registry")]
             Kind::Registry(location) => last_read.read_registry(location, inherited, must),
         };
         match read {
+            #[cfg(feature = "registry")]
             Ok(Read::Nothing) => Ok(()),
+            Ok(Read::Invalid(error)) => {
+                *locked(&self.error) = Some(error);
+                Ok(())
+            }
             Ok(Read::Active) => {
                 self.freshness.recover();
                 *locked(&self.error) = None;
@@ -163,7 +179,10 @@ enum Read {
     New(Box<Snapshot>),
     /// The source is readable, and its version is the active policy.
     Active,
+    /// The source is readable, and its version was read before and is not valid: the error is already counted.
+    Invalid(String),
     /// The source has not changed, and is not known to be readable and valid.
+    #[cfg(feature = "registry")]
     Nothing,
 }
 
@@ -176,7 +195,7 @@ impl LastRead {
             (last, _) => last.as_ref(),
         };
         if !must && now.is_some() && now.as_ref() == known {
-            return Ok(if self.is_invalid { Read::Nothing } else { Read::Active });
+            return Ok(self.invalid.clone().map_or(Read::Active, Read::Invalid));
         }
         let load::Version { bytes, stamp } = load::read(path)?;
         std::thread::sleep(SETTLE);
@@ -187,10 +206,10 @@ impl LastRead {
         // A version that is not valid is not read again.
         self.stamp = Some(stamp);
         // Also if compiling it panics.
-        self.is_invalid = true;
-        let snapshot = load::snapshot(&path.display().to_string(), bytes)?;
-        self.is_invalid = false;
-        Ok(Read::New(Box::new(snapshot)))
+        self.invalid = Some(INTERNAL.to_owned());
+        let read = load::snapshot(&path.display().to_string(), bytes);
+        self.invalid = read.as_ref().err().cloned();
+        read.map(|snapshot| Read::New(Box::new(snapshot)))
     }
 
     /// Like [`Self::read_file`], for a registry.

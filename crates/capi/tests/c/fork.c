@@ -30,6 +30,55 @@ static int follows(const pcl_policy *policy, const char *secret) {
   return 0;
 }
 
+/* Makes `path` a symbolic link to `target` at once, as a deployment or its rollback does. */
+static void point(const char *path, const char *target) {
+  char new[4300];
+  snprintf(new, sizeof new, "%s.link", path);
+  if (symlink(target, new) != 0 || rename(new, path) != 0) exit(70);
+}
+
+/* The file returns to the version that was opened, but the policy of the parent is a later one: a child must not take it for
+ * the version of the file. `unread`: the parent is a child that could not read the version that was opened. */
+static int rolls_back(const char *path, int unread) {
+  char link[4200], releases[2][4200];
+  snprintf(link, sizeof link, "%s.current.%d", path, unread);
+  for (int i = 0; i < 2; i++) {
+    snprintf(releases[i], sizeof releases[i], "%s.release.%d", path, i);
+    replace(releases[i], i ? "second" : "first");
+  }
+  point(link, releases[0]);
+  pcl_options options = {.struct_size = sizeof options, .poll_milliseconds = 1000};
+  pcl_policy *policy = pcl_live_open(pcl_text_of(link), &options, NULL);
+  if (policy == NULL) return 71;
+  pid_t parent = 0;
+  if (unread) {
+    if (unlink(link) != 0) return 72;
+    parent = fork();
+    if (parent != 0) {
+      int status;
+      if (waitpid(parent, &status, 0) != parent) return 73;
+      pcl_policy_free(policy);
+      return WIFEXITED(status) ? WEXITSTATUS(status) : 74;
+    }
+  }
+  if (allows(policy, "first") == unread) return 75;
+  point(link, releases[1]);
+  if (!follows(policy, "second")) return 76;
+  point(link, releases[0]);
+  /* Before the next check of the parent. */
+  pid_t child = fork();
+  if (child == 0) {
+    if (allows(policy, "second")) _exit(77);
+    _exit(allows(policy, "first") ? 0 : 78);
+  }
+  int status;
+  if (waitpid(child, &status, 0) != child) return 79;
+  if (status != 0) return WIFEXITED(status) ? WEXITSTATUS(status) : 80;
+  pcl_policy_free(policy);
+  if (unread) _exit(0);
+  return 0;
+}
+
 int main(int argc, char **argv) {
   if (argc != 2) return 12;
   const char *path = argv[1];
@@ -115,6 +164,11 @@ int main(int argc, char **argv) {
     if (waitpid(child, &status, 0) != child) return 41;
     if (status != 0) return WIFEXITED(status) ? WEXITSTATUS(status) : 42;
     pcl_policy_free(policy);
+  }
+
+  for (int unread = 0; unread < 2; unread++) {
+    int failed = rolls_back(path, unread);
+    if (failed) return failed;
   }
   return 0;
 }

@@ -129,6 +129,7 @@ fn changed_file_applies_and_invalid_file_keeps_the_last_good_policy() {
     for line in [
         "# HELP portcullis_decisions_total Decisions, by outcome and reason",
         "# TYPE portcullis_decisions_total counter",
+        "# HELP portcullis_policy_stale_seconds How long the source has not been a readable and valid policy; 0 while it is",
         "portcullis_policy_generation 3",
         "portcullis_policy_reloads_total{outcome=\"reloaded\"} 2",
         "portcullis_decisions_total{outcome=\"deny\",reason=\"token_missing\"} 0",
@@ -176,6 +177,8 @@ fn metrics_show_the_age_of_the_policy_and_of_a_failure() {
     fs::rename(&folder, &aside).unwrap();
     wait(|| live.last_error().is_some_and(|error| error.contains("cannot read")));
     fs::rename(&aside, &folder).unwrap();
+    // The error is that of the version, no longer that of the folder.
+    wait(|| live.last_error().is_some_and(|error| error.contains("policy.json") && !error.contains("cannot read")));
     wait(|| seconds("stale") >= 1);
     assert!(live.allows("second"));
 }

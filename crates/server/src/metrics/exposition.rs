@@ -97,7 +97,11 @@ impl Writer<'_, '_> {
             ("policy_stale", "Whether the source cannot be read, and the last good policy stays", |_, policy| {
                 flag(policy.failure.is_some() || policy.stalled_since.is_some())
             }),
-            ("policy_stale_seconds", "How long the source has not been readable; 0 while it is", stale_for),
+            (
+                "policy_stale_seconds",
+                "How long the source has not been a readable and valid policy; 0 while it is",
+                stale_for,
+            ),
             ("policy_from_state", "Whether the policy was saved by an earlier run", |_, policy| {
                 flag(policy.origin == Some(Origin::Saved))
             }),
