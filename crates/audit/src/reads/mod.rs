@@ -31,6 +31,7 @@
 mod calls;
 mod followed;
 mod lexical;
+mod nesting;
 mod relation;
 mod running;
 mod scope;
@@ -158,6 +159,9 @@ fn read(sql: &str, dialect: Dialect) -> Result<Reads, Unreadable> {
 /// Like [`read`], for a query that is a string literal in `nesting` other queries.
 fn read_nested(sql: &str, dialect: Dialect, nesting: usize) -> Result<Reads, Unreadable> {
     let tokens = tokens(sql, dialect)?;
+    if nesting::depth(&tokens, &*spoken(dialect)) > MAX_DEPTH {
+        return Err(too_deep());
+    }
     let words = words::scan(&tokens, dialect);
     let mut visitor = Visitor::new(dialect, &words.modifiers);
     for call in running::calls(&tokens, dialect) {
@@ -227,7 +231,7 @@ fn parse(tokens: Vec<TokenWithSpan>, dialect: Dialect) -> Result<Vec<Statement>,
             return Err(Unparsed::Syntax(placed(&message)));
         }
         Ok(Err(ParserError::RecursionLimitExceeded)) => {
-            return Err(Unparsed::TooDeep(unplaced(format!("it nests deeper than {MAX_DEPTH} levels"))));
+            return Err(Unparsed::TooDeep(too_deep()));
         }
         Err(_) => {
             let why = "the parser breaks off at it, which is a mistake of the parser";
@@ -276,6 +280,10 @@ fn placed(message: &str) -> Unreadable {
         Some((why, at)) => Unreadable { at: Some(at), why: lower(why) },
         None => unplaced(lower(message)),
     }
+}
+
+fn too_deep() -> Unreadable {
+    unplaced(format!("it nests deeper than {MAX_DEPTH} levels"))
 }
 
 fn unplaced(why: String) -> Unreadable {

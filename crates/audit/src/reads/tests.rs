@@ -147,6 +147,62 @@ fn deep_nesting_is_read_or_rejected_without_overflow() {
     }
 }
 
+#[test]
+fn long_chains_are_read_or_rejected_without_overflow() {
+    let chains = [
+        ("SELECT * FROM t ", "JOIN t ", ""),
+        ("SELECT * FROM t ", "LEFT JOIN t ", ""),
+        ("SELECT * FROM t ", "RIGHT OUTER JOIN t AS x ", ""),
+        ("SELECT * FROM t ", "CROSS JOIN t ", ""),
+        ("SELECT * FROM t ", "NATURAL JOIN t ", ""),
+        ("SELECT * FROM t ", "JOIN t ON true ", ""),
+        ("SELECT * FROM t ", "JOIN (t JOIN t) ", ""),
+        ("SELECT * FROM t ", "JOIN t ", "JOIN (SELECT 1) AS x ON true"),
+        ("SELECT * FROM t ", "PIVOT(sum(x) FOR y IN (1)) ", ""),
+        ("SELECT * FROM ", "t, ", "t"),
+        ("SELECT * FROM t", ".t", ""),
+        ("SELECT 1", " UNION SELECT 1", ""),
+        ("SELECT 1", " INTERSECT SELECT 1", ""),
+        ("SELECT ", "a+", "a"),
+        ("SELECT ", "a", ""),
+        ("SELECT a", "!", ""),
+        ("SELECT a", "[1]", ""),
+        ("SELECT a", ".a", ""),
+        ("SELECT a", "::int", ""),
+        ("SELECT a::int", "[]", ""),
+        ("SELECT a", " IS NULL", ""),
+        ("SELECT a", " AND a", ""),
+        ("SELECT a", " OR a = 1", ""),
+        ("SELECT a", " || a", ""),
+        ("SELECT a", " LIKE a", ""),
+        ("SELECT a", " COLLATE a", ""),
+        ("SELECT a", " AT TIME ZONE 'x'", ""),
+        ("SELECT a", " IN (1)", ""),
+        ("SELECT ", "NOT ", "a"),
+        ("SELECT ", "- ", "a"),
+        ("SELECT ", "CASE WHEN a THEN ", "1"),
+        ("SELECT CAST(a AS ", "ARRAY<", ""),
+        ("SELECT ", "{a:", "1"),
+        ("SELECT ", "[", "1"),
+        ("SELECT ", "x -> ", "x"),
+        ("", "EXPLAIN ", "SELECT 1"),
+        ("", "SELECT 1;", ""),
+        ("", "BEGIN ", ""),
+        ("CREATE VIEW v AS SELECT a", "+a", ""),
+        ("SELECT * FROM TABLE(a", "+a", ")"),
+        ("SELECT * FROM t MATCH_RECOGNIZE(PATTERN (a", "|a", ") DEFINE a AS true)"),
+        ("FROM t", " |> WHERE a", ""),
+    ];
+    for (start, link, end) in chains {
+        let text = start.to_owned() + &link.repeat(4_000) + end;
+        for dialect in Dialect::ALL {
+            let found = of(&text, dialect);
+            // Text that names a table has it in its reads, or is rejected.
+            assert!(!found.is_empty() || !text.contains(" t"), "{dialect}: {start}{link}");
+        }
+    }
+}
+
 /// A query, and the tables that it reads.
 #[derive(Debug, Clone)]
 struct Made {
