@@ -5,10 +5,11 @@ use std::path::PathBuf;
 
 use anyhow::bail;
 use portcullis::base::Escaped;
+use portcullis::snapshot::MAGIC;
 use serde::Serialize;
 
 use super::Exit;
-use super::output::{Color, Format, Inputs, Stdout, Target, bytes, counted, write_json_lines};
+use super::output::{Color, Format, Inputs, OwnFormat, Stdout, Target, bytes, counted, write_json_lines};
 use super::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -28,7 +29,7 @@ has digests instead of secrets.";
 pub(super) struct Args {
     /// Write to this file; `-` is standard output
     ///
-    /// An existing file is replaced atomically.
+    /// An existing compiled policy is replaced atomically; no other file is replaced.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// Print `text` or `json`
@@ -37,6 +38,8 @@ pub(super) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
 }
+
+const COMPILED: OwnFormat = OwnFormat { name: "a compiled policy", starts: |start| start.starts_with(&MAGIC) };
 
 /// The summary as JSON.
 #[derive(Serialize)]
@@ -50,7 +53,7 @@ struct CompiledJson {
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut inputs = Inputs::default();
     args.policy.add_inputs(&mut inputs)?;
-    let target = Target::new(&args.output, &inputs)?;
+    let target = Target::new(&args.output, &inputs, COMPILED)?;
     let Some(snapshot) = args.policy.snapshot(color)? else { return Ok(Exit::Failure) };
     let report = snapshot.report();
     if report.content_id.is_some() {

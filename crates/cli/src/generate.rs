@@ -7,7 +7,7 @@ use anyhow::Context;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::output::{Stdout, Target};
+use super::output::{OwnFormat, Stdout, Target};
 use super::{Exit, command};
 
 const COMPLETIONS_EXAMPLES: &str = "\
@@ -58,13 +58,19 @@ pub(super) fn man(args: &ManArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Manual pages of any version and program of this name.
+const MAN_PAGE: OwnFormat = OwnFormat {
+    name: "a manual page of portcullis",
+    starts: |start| String::from_utf8_lossy(start).contains(".TH portcullis"),
+};
+
 /// Writes the pages of a command and its subcommands.
 fn pages(command: &clap::Command, dir: &Path) -> anyhow::Result<()> {
     for subcommand in command.get_subcommands().filter(|subcommand| !subcommand.is_hide_set()) {
         pages(subcommand, dir)?;
     }
     let page = Man::new(command.clone());
-    Target::within(dir, &page.get_filename())?.write(|out| Ok(page.render(&mut &mut *out)?))
+    Target::within(dir, &page.get_filename(), MAN_PAGE)?.write(|out| Ok(page.render(&mut &mut *out)?))
 }
 
 /// Prints a generated text. The reader may stop early.

@@ -185,8 +185,7 @@ pub(crate) fn main() -> ExitCode {
         }
         let mut stderr = io::stderr().lock();
         let label = Painted::red(color.on(&stderr), "error:");
-        // A secret may be typed in the place of a file or of another value.
-        let error = portcullis_secret::without_secrets(plain::plain(&format!("{error:#}")));
+        let error = plain::plain(&format!("{error:#}"));
         // A failure to write to standard error cannot be reported.
         let _ = writeln!(stderr, "{label} {}", Escaped::lines(&error));
         Exit::Failure
@@ -274,11 +273,9 @@ fn left_out(error: &clap::Error) -> Option<String> {
     Some(format!("this build does not have the command `{command}`\nhelp: build it with `--features {feature}`"))
 }
 
-/// Whether the text is one of our secrets, or a URL with a password.
+/// Whether the text has one of our secrets, or a URL with a password.
 fn is_secret(text: &str) -> bool {
-    let authority = text.split_once("://").and_then(|(_, rest)| rest.split('/').next());
-    let user = authority.and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
-    portcullis_secret::recognise(text).is_some() || user.is_some_and(|user| user.contains(':'))
+    portcullis_secret::contains_secret(text) || portcullis_secret::without_passwords(text) != text
 }
 
 /// Replaces secrets in a usage error by `…`: a token may be typed in the wrong argument.

@@ -19,7 +19,7 @@ pub(crate) use inputs::{Inputs, is_stdin};
 #[cfg(feature = "audit")]
 pub(crate) use json::write_json_text;
 pub(crate) use json::{write_json, write_json_lines};
-pub(crate) use target::Target;
+pub(crate) use target::{OwnFormat, Target};
 
 /// The output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

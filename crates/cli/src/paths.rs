@@ -1,4 +1,5 @@
-//! The rule for paths in options: a home directory or variable that the shell did not expand is refused.
+//! The rules for paths in options: a home directory or variable that the shell did not expand is refused, and a URL with
+//! a password, which no message may repeat.
 
 use std::any::TypeId;
 use std::path::PathBuf;
@@ -6,6 +7,7 @@ use std::path::PathBuf;
 use clap::Command;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 use portcullis::base::{Escaped, unexpanded_home};
+use portcullis_secret::without_passwords;
 
 /// Adds the rule to every option and argument of `command` and of its subcommands that is a path.
 pub(super) fn with_rule(command: Command) -> Command {
@@ -23,10 +25,25 @@ pub(super) fn path_or_url(text: &str) -> Result<String, String> {
     check(text).map(|()| text.to_owned())
 }
 
-/// Returns `path`, unless the shell did not expand it. The shell expands only text.
+/// Returns `path`, unless the shell did not expand it or it is a URL with a password. The shell expands only text.
 pub(super) fn expanded(path: PathBuf) -> Result<PathBuf, String> {
+    without_password(&path.to_string_lossy())?;
     path.to_str().map_or(Ok(()), check)?;
     Ok(path)
+}
+
+/// Refuses a URL with a password in the place of a file.
+fn without_password(path: &str) -> Result<(), String> {
+    if without_passwords(path) == path {
+        return Ok(());
+    }
+    let scheme = path.split_once(':').map_or("", |(scheme, _)| scheme);
+    let help = match &*scheme.to_lowercase() {
+        "http" | "https" => "download the file, and write its path",
+        "postgres" | "postgresql" => "write the path of a file; the URL of a registry belongs to `--db`",
+        _ => "write the path of a file, such as `./data.json`",
+    };
+    Err(format!("expected a path, found a URL with the scheme `{}:`\nhelp: {help}", Escaped::whole(scheme)))
 }
 
 fn check(path: &str) -> Result<(), String> {
@@ -47,6 +64,30 @@ mod tests {
 
     use crate::arguments::each;
     use crate::command;
+
+    #[test]
+    fn every_path_refuses_a_url_with_a_password_and_does_not_repeat_it() {
+        let mut paths = 0;
+        each(&command(), &mut |_: &Command, words: &[String], arg: &Arg| {
+            if arg.get_value_parser().type_id() != TypeId::of::<PathBuf>() && scheme(arg) != Some("") {
+                return;
+            }
+            paths += 1;
+            for url in
+                ["mysql://u:sekret@x/y", "https://u:sekret@x/y.json", "redis://:sek/ret@x", "postgres://u:sekret@x"]
+            {
+                let parsed = crate::command().try_get_matches_from(words.iter().map(|word| word.replace("{}", url)));
+                let Err(error) = parsed else {
+                    assert!(arg.get_value_parser().type_id() == TypeId::of::<String>(), "{} {url}", arg.get_id());
+                    continue;
+                };
+                assert_eq!(error.kind(), ErrorKind::ValueValidation, "{}", arg.get_id());
+                let text = crate::without_secret(error).to_string();
+                assert!(!text.contains("sek") && text.contains("expected a path, found a URL"), "{text}");
+            }
+        });
+        assert!(paths > 40, "only {paths} paths");
+    }
 
     /// The value names of paths. `audit diff` has policies that may be files.
     const PATHS: [&str; 4] = ["FILE", "DIR", "OLD", "NEW"];

@@ -1,9 +1,16 @@
-//! Removes from errors the words of libraries that help nobody: numbers of the system, and names of temporary files.
+//! Removes from errors what they must not show: secrets, passwords in URLs, and the words of libraries that help nobody.
 
-/// Returns `text` without the numbers of system errors and without the paths of temporary files.
+use portcullis_secret::{without_passwords, without_secrets};
+
+/// Returns `text` without secrets and passwords in URLs, the numbers of system errors, and the paths of temporary files.
 ///
-/// The reason before such a number is in lower case: `cannot read `x`: permission denied`.
+/// A secret may be typed in the place of a file or of another value. The reason before the number of a system error is
+/// in lower case: `cannot read `x`: permission denied`.
 pub(super) fn plain(text: &str) -> String {
+    without_numbers(&without_passwords(&without_secrets(text.to_owned())))
+}
+
+fn without_numbers(text: &str) -> String {
     const NUMBER: &str = " (os error ";
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;
@@ -38,6 +45,13 @@ fn without_path(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::plain;
+
+    #[test]
+    fn secrets_and_passwords_are_removed() {
+        let secret = portcullis_secret::Secret::mint(portcullis_secret::SecretKind::Token).unwrap();
+        let text = format!("unknown API `{}`, `redis://u:sekret@x`", secret.expose());
+        assert_eq!(plain(&text), "unknown API `…`, `redis://…@x`");
+    }
 
     #[test]
     fn numbers_of_the_system_and_temporary_files_are_removed() {

@@ -196,12 +196,12 @@ pub(super) fn report(error: &RegistryError, color: Color) -> Exit {
     let mut write_error = |message: &str, help: &str| {
         // A failure to write to standard error cannot be reported.
         let _ = writeln!(stderr, "{} {}", Painted::red(paint, "error:"), Escaped::lines(&plain(message)));
-        let _ = writeln!(stderr, "{} {}", Painted::bold(paint, "help:"), Escaped::lines(help));
+        let _ = writeln!(stderr, "{} {}", Painted::bold(paint, "help:"), Escaped::lines(&plain(help)));
     };
     match error {
         RegistryError::Definition(diagnostics) => {
             for Diagnostic { code, message, help, .. } in diagnostics {
-                write_error(message, in_options(code).unwrap_or(help));
+                write_error(message, in_options(code, help).unwrap_or(help));
             }
         }
         RegistryError::Invalid(advice) | RegistryError::Refused(advice) | RegistryError::Storage(advice) => {
@@ -218,10 +218,14 @@ pub(super) fn report(error: &RegistryError, color: Color) -> Exit {
 }
 
 /// The help for problems whose usual help names fields of a document.
-fn in_options(code: &str) -> Option<&'static str> {
+fn in_options(code: &str, help: &str) -> Option<&'static str> {
     match code {
         "grants_empty" => Some("add a grant: `--connection NAME --source SOURCE`; only `lds` needs none"),
         "apis_empty" => Some("give one or more APIs: `--apis maps,sql`; also `imports`, `lds`"),
+        "source_unclear" if help.starts_with("write the type `query`") => Some(
+            "write a query that begins with `select`, `with`, `from`, `call`, `values` or `table`; other statements cannot \
+             be granted",
+        ),
         _ => None,
     }
 }

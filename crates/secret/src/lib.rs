@@ -16,10 +16,14 @@
 
 #![forbid(unsafe_code)]
 
+mod url;
+
 use std::fmt;
 use std::ops::Range;
 
 use portcullis::model::SecretDigest;
+
+pub use url::without_passwords;
 
 /// Why no secret can be generated: the operating system provides no randomness.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -134,7 +134,7 @@ fn names_of_other_things_are_explained() {
     for (args, error) in [
         (
             "inspect --policy https://ana:s3cr3t-of-the-test@example.com/policy.json?key=s3cr3t-of-the-test",
-            "cannot read `https://example.com/…`: it is a URL; help: download the file",
+            "expected a path, found a URL with the scheme `https:`\nhelp: download the file, and write its path",
         ),
         ("inspect --policy sqlite:registry.db", "it is the URL of a registry; help: name it with `--db`"),
         ("inspect --policy .", "cannot read `.`: it is a folder; help: name a file in it"),

@@ -195,39 +195,77 @@ fn standard_streams_never_overwrite_an_input() {
 
 #[test]
 fn failure_keeps_the_old_output() {
-    for script in [
+    for (broken, command) in [
         // The policy is broken, the catalog is broken, or the disk is full.
-        "echo '{' > policy.json; $P compile --policy policy.json --output out",
-        "echo '{' > policy.json; $P audit report --policy policy.json --report out",
-        "echo 'a,b' > catalog.csv; $P audit report --policy policy.json --catalog catalog.csv --report out",
-        "trap '' XFSZ; ulimit -f 0; $P compile --policy policy.json --output out",
-        "trap '' XFSZ; ulimit -f 0; $P audit report --policy policy.json --report out",
-        "trap '' XFSZ; ulimit -f 0; $P man --dir .",
+        ("echo '{' > policy.json", "$P compile --policy policy.json --output out"),
+        ("echo '{' > policy.json", "$P audit report --policy policy.json --report out"),
+        ("echo 'a,b' > catalog.csv", "$P audit report --policy policy.json --catalog catalog.csv --report out"),
+        ("trap '' XFSZ; ulimit -f 0", "$P compile --policy policy.json --output out"),
+        ("trap '' XFSZ; ulimit -f 0", "$P audit report --policy policy.json --report out"),
+        ("trap '' XFSZ; ulimit -f 0", "$P man --dir ."),
     ] {
-        let dir = inputs().file("out", "old contents").file("portcullis.1", "old contents");
-        let ran = shell(&dir, script);
+        let dir = inputs();
+        assert!(shell(&dir, command).status.success(), "{command}");
+        let old = |name: &str| fs::read(dir.path(name)).ok();
+        let before = ["out", "portcullis.1"].map(old);
+        let script = format!("{broken}; {command}");
+        let ran = shell(&dir, &script);
         assert_eq!(ran.status.code(), Some(2), "{script}: {}", String::from_utf8_lossy(&ran.stderr));
-        for name in ["out", "portcullis.1"] {
-            assert_eq!(fs::read_to_string(dir.path(name)).unwrap(), "old contents", "{script}");
-        }
+        assert!(before.iter().any(Option::is_some) && ["out", "portcullis.1"].map(old) == before, "{script}");
         let left: Vec<_> = contents(&dir).into_keys().filter(|name| name.starts_with('.')).collect();
         assert_eq!(left, Vec::<String>::new(), "{script}");
     }
 }
 
 #[test]
+fn output_replaces_only_files_of_its_own_format() {
+    let report = "audit report --policy policy.json --title x --output";
+    for (command, other, format) in
+        [(COMPILE, report, "a compiled policy"), (report, COMPILE, "a report of portcullis")]
+    {
+        let dir = inputs().file("p2.json", POLICY).file("keep.txt", "notes").file("short", "P").file("empty", "");
+        let dir = dir.file("page.html", "<!DOCTYPE html><title>x</title>portcullis audit report");
+        dir.command(other).arg("other").run();
+        symlink("keep.txt", dir.path("link")).unwrap();
+        fs::hard_link(dir.path("keep.txt"), dir.path("hard")).unwrap();
+        let before = contents(&dir);
+        for name in ["p2.json", "keep.txt", "short", "page.html", "other", "link", "hard", "catalog.csv"] {
+            let error = dir.command(command).arg(name).stderr();
+            let want = format!(
+                "error: cannot write `{name}`: it exists and is not {format}\nhelp: name another file, or remove it\n"
+            );
+            assert_eq!(error, want, "{command}");
+            assert_eq!(contents(&dir), before, "{command} {name}");
+        }
+        // Nothing is lost in an empty file, and the second run replaces the output of the first.
+        for _ in 0..2 {
+            dir.command(command).arg("empty").run();
+            assert!(fs::read(dir.path("empty")).unwrap().len() > 100, "{command}");
+        }
+    }
+    let dir = Dir::new().file("portcullis.1", "notes");
+    let error = dir.command("man --dir .").stderr();
+    assert!(error.contains("`./portcullis.1`: it exists and is not a manual page of portcullis\nhelp: "), "{error}");
+    assert_eq!(fs::read_to_string(dir.path("portcullis.1")).unwrap(), "notes");
+}
+
+#[test]
 fn replaced_file_keeps_permissions_and_links() {
     for command in [COMPILE, REPORT] {
-        let dir = inputs().file("out", "old contents");
+        let dir = inputs();
         fs::create_dir(dir.path("folder")).unwrap();
+        dir.command(command).arg("out").run();
+        // A byte at the end marks the old file.
+        let old = [fs::read(dir.path("out")).unwrap(), b"\n".to_vec()].concat();
+        fs::write(dir.path("out"), &old).unwrap();
         fs::set_permissions(dir.path("out"), fs::Permissions::from_mode(0o640)).unwrap();
         symlink("../out", dir.path("folder/link")).unwrap();
         fs::hard_link(dir.path("out"), dir.path("old")).unwrap();
         dir.command(command).arg("folder/link").run();
         let mode = |name: &str| fs::metadata(dir.path(name)).unwrap().mode() & 0o777;
         assert!(fs::symlink_metadata(dir.path("folder/link")).unwrap().is_symlink(), "{command}");
-        assert_ne!(fs::read(dir.path("out")).unwrap(), b"old contents", "{command}");
-        assert_eq!((mode("out"), fs::read(dir.path("old")).unwrap()), (0o640, b"old contents".to_vec()), "{command}");
+        assert_ne!(fs::read(dir.path("out")).unwrap(), old, "{command}");
+        assert!(mode("out") == 0o640 && fs::read(dir.path("old")).unwrap() == old, "{command}");
         // The umask applies to a new file.
         shell(&dir, &format!("umask 027; $P {command} new"));
         assert_eq!(mode("new"), 0o640, "{command}");
@@ -242,7 +280,10 @@ fn pipes_devices_and_descriptors_are_written_directly() {
     let dir = inputs();
     let file = |command: &str| {
         dir.command(command).arg("expected").run();
-        fs::read(dir.path("expected")).unwrap()
+        let written = fs::read(dir.path("expected")).unwrap();
+        // Neither command replaces the output of the other.
+        fs::remove_file(dir.path("expected")).unwrap();
+        written
     };
     let compiled = file(COMPILE);
     let report = "audit report --policy policy.json --title x --report";

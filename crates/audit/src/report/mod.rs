@@ -30,5 +30,5 @@ mod tokens;
 pub use data::{
     CallRow, Exposed, ExposedSchema, Exposure, FindingRow, Lives, Matrix, MatrixRow, Month, Names, Report, TokenRow,
 };
-pub use page::page;
+pub use page::{is_page, page};
 pub use schema_counts::SchemaCounts;

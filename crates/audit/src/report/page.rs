@@ -12,6 +12,14 @@ use super::{findings, matrix, queries, timeline, tokens};
 use crate::lint::Severity;
 use portcullis::base::Escaped;
 
+/// The name in the page of the program that wrote it.
+const GENERATOR: &str = "portcullis audit report";
+
+/// Returns whether `start`, the first kilobyte of a file, is the start of a page of a report.
+pub fn is_page(start: &[u8]) -> bool {
+    String::from_utf8_lossy(start).contains(&format!("<meta name=\"generator\" content=\"{GENERATOR}\">"))
+}
+
 const STYLE: &str = include_str!("style.css");
 
 /// Renders the report as one HTML document. Linear in the report.
@@ -25,6 +33,7 @@ pub fn page(report: &Report) -> String {
         html lang="en" {
             head {
                 meta charset="utf-8";
+                meta name="generator" content=(GENERATOR);
                 meta http-equiv="Content-Security-Policy" content=(content_security_policy());
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";

@@ -8,13 +8,13 @@ use portcullis::authorizer::{Clock, SystemClock};
 use portcullis_audit::catalog::sha256;
 use portcullis_audit::lint::{Evidence, LintOptions, Names, lint};
 use portcullis_audit::reads::Followed;
-use portcullis_audit::report::{Report, SchemaCounts, page};
+use portcullis_audit::report::{Report, SchemaCounts, is_page, page};
 
 use super::catalog::{self, CatalogArgs};
 use super::reads::ReadsArgs;
 use super::usage::UsageArgs;
 use crate::Exit;
-use crate::output::{Color, Inputs, Target, cannot_read, counted, is_stdin};
+use crate::output::{Color, Inputs, OwnFormat, Target, cannot_read, counted, is_stdin};
 use crate::policy::PolicyArgs;
 
 const EXAMPLES: &str = "\
@@ -34,6 +34,8 @@ page covers only the rows that were read.";
 #[command(after_long_help = EXAMPLES)]
 pub(super) struct Args {
     /// Write to this file; `-` is standard output
+    ///
+    /// An existing report is replaced atomically; no other file is replaced.
     #[arg(short, long, alias = "report", value_name = "FILE.html")]
     output: PathBuf,
     /// Set the page title [default: names of the policy files]
@@ -49,13 +51,15 @@ pub(super) struct Args {
     policy: PolicyArgs,
 }
 
+const PAGE: OwnFormat = OwnFormat { name: "a report of portcullis", starts: is_page };
+
 pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let mut inputs = Inputs::default();
     args.policy.add_inputs(&mut inputs)?;
     args.reads.add_inputs(&mut inputs);
     args.usage.add_inputs(&mut inputs);
     inputs.add_all(&args.catalog.catalog);
-    let target = Target::new(&args.output, &inputs)?;
+    let target = Target::new(&args.output, &inputs, PAGE)?;
     let Some(read) = args.policy.documents(color, true)? else { return Ok(Exit::Failure) };
     let (policy, now) = (read.policy()?, SystemClock.now());
     let files: Vec<&str> = read.inputs.iter().map(|input| file_name(input.name())).collect();

@@ -1,7 +1,7 @@
-//! The output file of a command.
+//! The output file of a command. It replaces only files of its own format.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -17,7 +17,29 @@ use super::{Inputs, Stdout, cannot_write};
 #[derive(Debug)]
 pub(crate) struct Target {
     named: PathBuf,
+    format: OwnFormat,
     to: To,
+}
+
+/// The format of an output. Files in another format are never replaced.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OwnFormat {
+    /// The format with its article, such as `a compiled policy`.
+    pub(crate) name: &'static str,
+    /// Returns whether the first kilobyte of a file is in the format.
+    pub(crate) starts: fn(&[u8]) -> bool,
+}
+
+impl OwnFormat {
+    /// Checks that the file at `path` is empty or in the format.
+    fn check(self, path: &Path) -> io::Result<()> {
+        let mut start = Vec::new();
+        File::open(path)?.take(1024).read_to_end(&mut start)?;
+        if start.is_empty() || (self.starts)(&start) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("it exists and is not {}\nhelp: name another file, or remove it", self.name)))
+    }
 }
 
 #[derive(Debug)]
@@ -33,22 +55,26 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// If the target is one of the `inputs`, a directory or write-protected, or if its folder does not exist.
-    pub(crate) fn new(path: &Path, inputs: &Inputs) -> anyhow::Result<Self> {
+    /// If the target is one of the `inputs`, a directory, a file that is not in `format`, or write-protected, or if its
+    /// folder does not exist.
+    pub(crate) fn new(path: &Path, inputs: &Inputs, format: OwnFormat) -> anyhow::Result<Self> {
         inputs.check(path)?;
         let to = resolve(path).with_context(|| cannot_write(path))?;
-        Ok(Self { named: path.to_owned(), to })
+        if let To::File(found, Some(_)) = &to {
+            format.check(found).with_context(|| cannot_write(path))?;
+        }
+        Ok(Self { named: path.to_owned(), format, to })
     }
 
     /// The file `name` in `folder`, for generated names: symbolic links are not followed.
-    pub(crate) fn within(folder: &Path, name: &str) -> anyhow::Result<Self> {
+    pub(crate) fn within(folder: &Path, name: &str, format: OwnFormat) -> anyhow::Result<Self> {
         let path = folder.join(name);
         let refused = || cannot_write(&path);
         match fs::symlink_metadata(&path) {
             Ok(found) if !found.is_file() => {
                 Err(io::Error::other("it exists and is not a regular file")).with_context(refused)
             }
-            _ => Self::new(&path, &Inputs::default()),
+            _ => Self::new(&path, &Inputs::default(), format),
         }
     }
 
@@ -65,7 +91,7 @@ impl Target {
                 .open(path)
                 .map_err(anyhow::Error::from)
                 .and_then(|file| through(&mut BufWriter::new(file), write)),
-            To::File(path, before) => replace(path, before.as_ref(), write),
+            To::File(path, before) => replace(path, before.as_ref(), self.format, write),
         };
         written.with_context(|| cannot_write(&self.named))
     }
@@ -120,6 +146,7 @@ fn folder(path: &Path) -> &Path {
 fn replace<T>(
     path: &Path,
     before: Option<&Metadata>,
+    format: OwnFormat,
     write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let folder = folder(path);
@@ -134,7 +161,15 @@ fn replace<T>(
         copy_metadata(temporary.as_file(), before)?;
     }
     temporary.as_file().sync_all()?;
-    temporary.persist(path).map_err(|error| error.error)?;
+    // Another program may have created or replaced the file in the meantime.
+    match before {
+        Some(_) if path.exists() => {
+            format.check(path)?;
+            temporary.persist(path)
+        }
+        _ => temporary.persist_noclobber(path),
+    }
+    .map_err(|error| error.error)?;
     #[cfg(unix)]
     File::open(folder)?.sync_all()?;
     Ok(value)

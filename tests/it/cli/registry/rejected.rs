@@ -125,3 +125,34 @@ fn connection_that_no_request_names_is_added_with_a_warning() {
     }
     assert_eq!(dir.ana("connections add dw").run().stderr, "");
 }
+
+#[test]
+fn secrets_in_the_wrong_option_are_not_repeated() {
+    const SECRET: &str = "pcl_tk_0123456789ABCDEFGHIJKLMNOPQRSTUV3ueDXv";
+    let dir = Dir::new();
+    dir.command("connections add dw --db sqlite:r.db --user ana").stdout(0);
+    for args in [
+        format!("credentials create token --apis {SECRET} --connection dw --source a.b"),
+        format!("credentials create token --apis maps --connection dw --source {SECRET}"),
+        format!("credentials create token --apis maps --connection {SECRET} --source a.b"),
+        format!("credentials create token --apis maps --connection dw --source a.b --referer {SECRET}"),
+        format!("credentials create token --apis maps --connection dw --source a.b --expiration-date {SECRET}"),
+        format!("credentials update token {SECRET} --name x"),
+        format!("named-sources create {SECRET} --sql x"),
+    ] {
+        let ran = dir.command(&format!("{args} --db sqlite:r.db --user ana")).run();
+        assert!(ran.code != 0 && !ran.stderr.contains("0123456789ABCDEF"), "{args}: {}", ran.stderr);
+    }
+}
+
+#[test]
+fn statement_as_a_source_gets_advice_for_the_command_line() {
+    let dir = Dir::new();
+    dir.command("connections add dw --db sqlite:r.db --user ana").stdout(0);
+    let create = "credentials create token --apis sql --connection dw --db sqlite:r.db --user ana --source";
+    let ran = dir.command(create).arg("delete from hr.x where a").run();
+    let error = ran.stderr;
+    assert!(ran.code != 0 && error.contains("help: write a query that begins with `select`, "), "{error}");
+    assert!(!error.contains("write the type"), "{error}");
+    dir.command(create).arg("select * from hr.x where a").stdout(0);
+}
