@@ -3,6 +3,7 @@
 //! A token is checked with declarations that were read earlier, and the database adds it only if they have not changed. Whatever
 //! fails is done again in a transaction, which finds the reason.
 
+use super::credential::check_credential;
 use super::error::Result;
 use super::record::Ticket;
 use super::storage::Addition;
@@ -22,6 +23,10 @@ impl Registry {
             return Ok(None);
         }
         let Some(declarations) = self.storage.declarations()? else { return Ok(None) };
+        // After the declarations: what ends a credential changes their number, and the token is not added then.
+        if actor.credential.is_some() {
+            check_credential(&mut *self.storage.read()?, actor)?;
+        }
         if let Some(created) = without_problems(actor, new, &declarations)? {
             let token = &created.token;
             let addition = Addition {

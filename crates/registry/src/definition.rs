@@ -9,7 +9,7 @@ use super::error::{RegistryError, Result, storage};
 use super::record::{Api, Connection, Grant, Token};
 use super::storage::{Declared, Records, TokenFilter};
 use portcullis::model::{Expiry, Policy};
-use portcullis_document::load::{Diagnostic, Input, LoadOptions, load};
+use portcullis_document::load::{Diagnostic, Input, LoadOptions, Severity, load};
 
 /// A policy document.
 #[derive(Serialize)]
@@ -126,6 +126,29 @@ pub(super) fn settle(
     let token = |(draft, token): (&Draft, &portcullis::model::Token)| settled(draft, &policy, token);
     Ok((drafts.iter().zip(policy.tokens()).map(token).collect(), warnings))
 }
+
+/// Checks that every database can store the sources of a draft. PostgreSQL stores no text with U+0000, which SQL texts may have
+/// by the rules of documents.
+pub(super) fn check_storable(draft: &Draft) -> Result<()> {
+    let wrong = draft.grants.iter().enumerate().filter(|(_, grant)| grant.source.contains('\0'));
+    let diagnostics: Vec<_> = wrong
+        .map(|(index, _)| Diagnostic {
+            severity: Severity::Error,
+            code: "control_character",
+            file: "the registry".to_owned(),
+            path: format!("tokens[0].grants[{index}].source"),
+            line: 0,
+            column: 0,
+            span: None,
+            message: NUL.into(),
+            help: "remove the character".into(),
+        })
+        .collect();
+    if diagnostics.is_empty() { Ok(()) } else { Err(RegistryError::Definition(diagnostics)) }
+}
+
+/// The problem of a text that a registry does not store.
+pub(super) const NUL: &str = "the source has the character U+0000, which a registry does not store";
 
 /// Returns the policy of `inputs` and its warnings, or every error.
 pub(super) fn usable(inputs: &[Input], options: &LoadOptions) -> Result<(Policy, Vec<Diagnostic>)> {

@@ -40,6 +40,7 @@ mod clients;
 mod columns;
 mod connections;
 mod consents;
+mod credential;
 mod definition;
 mod error;
 mod excerpt;
@@ -77,6 +78,7 @@ pub use changes::Changes;
 pub use clients::{ClientAccess, ClientEdit, CreatedClient};
 pub use connections::{ConnectionEdit, Reread, UpdatedConnection};
 pub use consents::{Asking, Consent};
+pub use credential::Credential;
 pub use error::{Advice, RegistryError, Result};
 pub use leaks::Leaked;
 pub use lists::Which;
@@ -92,6 +94,7 @@ pub use transfer::{Imported, LeftOut};
 pub use users::{Admission, SignedIn, UserEdit};
 pub use watched::{RegistryVersion, WatchedRegistry};
 
+use credential::check_credential;
 use error::{invalid, refused};
 use location::Database;
 use portcullis::base::{Timestamp, is_control};
@@ -117,6 +120,8 @@ pub struct Actor {
     scopes: Option<Vec<String>>,
     /// How the user acts; `None` for a command on the registry's machine.
     how: Option<String>,
+    /// What each change checks again; `None` for a command on the registry's machine.
+    credential: Option<Credential>,
     now: Timestamp,
 }
 
@@ -130,7 +135,7 @@ impl Actor {
         let user = user.into();
         check_text("user", &user)?;
         let now = Timestamp::from_unix(now.seconds(), 0);
-        Ok(Self { user, all_users: false, is_read_only: false, scopes: None, how: None, now })
+        Ok(Self { user, all_users: false, is_read_only: false, scopes: None, how: None, credential: None, now })
     }
 
     /// Makes the actor an administrator, who also acts on the records of other users.
@@ -161,6 +166,12 @@ impl Actor {
     #[must_use]
     pub fn by(self, how: impl Into<String>) -> Self {
         Self { how: Some(how.into()), ..self }
+    }
+
+    /// Sets the credential by which the actor acts. Each change checks it again, in its transaction.
+    #[must_use]
+    pub fn with_credential(self, credential: Credential) -> Self {
+        Self { credential: Some(credential), ..self }
     }
 
     /// Returns the name of the user.
@@ -319,7 +330,7 @@ impl Registry {
     ///
     /// # Errors
     ///
-    /// If `work` fails, the actor may change nothing, or the database fails.
+    /// If `work` fails, the actor may change nothing or has lost its credential, or the database fails.
     pub fn changed<T>(&mut self, actor: &Actor, work: impl FnOnce(&mut Change<'_>) -> Result<T>) -> Result<T> {
         let mut change = self.change(actor)?;
         let made = work(&mut change)?;
@@ -337,7 +348,10 @@ impl Registry {
             let message = format!("the user {} may see everything and change nothing", quoted(&actor.user));
             return Err(refused(message, "ask an administrator to make the change").because("read_only"));
         }
-        Ok(Change { records: self.storage.write()?, actor, revision: None, has_tickets: false })
+        let mut records = self.storage.write()?;
+        // Another change may have taken the rights away while this one waited for the lock.
+        check_credential(&mut *records, actor)?;
+        Ok(Change { records, actor, revision: None, has_tickets: false })
     }
 }
 

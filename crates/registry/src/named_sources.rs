@@ -1,6 +1,7 @@
 //! Named sources, which all users share. A named source must exist before it is granted.
 
 use super::connections::{find as find_connection, named};
+use super::definition::NUL;
 use super::error::{Problems, RegistryError, Result, invalid, refused};
 use super::lists::check_version;
 use super::record::{NamedSource, Token};
@@ -212,6 +213,7 @@ pub(super) fn check_granted(declared: &mut dyn Declared, token: &Token, before: 
 /// Returns the query as written, if it is valid (N4).
 fn sql(text: &str) -> Result<String> {
     match Query::parse(text, MAX_QUERY_BYTES) {
+        Ok(_) if text.contains('\0') => Err(invalid(NUL, "remove the character")),
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(invalid(error.to_string(), "write the SQL of the named source")),
     }

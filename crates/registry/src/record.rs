@@ -292,7 +292,12 @@ pub struct LastChange {
     pub kind: String,
     /// The id of the changed record.
     pub id: String,
+    /// The digest of the rest of the entry: after a restore, the same record may change again.
+    pub(super) digest: Option<SecretDigest>,
 }
+
+/// The columns of the trail for a [`LastChange`]: number, kind, id, time, action, and the record after the change.
+pub(super) type ChangeRow = (i64, String, String, String, String, Option<String>);
 
 /// One change in the trail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -324,9 +329,10 @@ pub struct TrailEntry {
 }
 
 impl LastChange {
-    /// Returns the entry that a row of the trail holds: its number, and kind and id of the record.
-    pub(super) fn of((number, kind, id): (i64, String, String)) -> Self {
-        Self { number: number.unsigned_abs(), kind, id }
+    /// Returns the entry that a row of the trail holds.
+    pub(super) fn of((number, kind, id, at, action, after): ChangeRow) -> Self {
+        let rest = format!("{at}\n{action}\n{}", after.unwrap_or_default());
+        Self { number: number.unsigned_abs(), kind, id, digest: Some(SecretDigest::of(&rest)) }
     }
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::connections::unknown as unknown_connection;
-use super::definition::{Draft, DraftGrant, compact_document, settle};
+use super::definition::{Draft, DraftGrant, check_storable, compact_document, settle};
 use super::error::{Problems, Result, invalid, refused};
 use super::lists::{Which, token_with_id};
 use super::named_sources::check_granted;
@@ -516,6 +516,7 @@ fn checked(declared: &mut dyn Declared, draft: &Draft, before: Option<&Token>) -
             problems.keep::<()>(Err(unknown_connection(connection_name, &connections)));
         }
     }
+    problems.keep(check_storable(draft));
     let settled = problems.keep(settle(&connections, declared, std::slice::from_ref(draft)));
     let settled = settled.and_then(|(mut tokens, warnings)| Some((tokens.pop()?, warnings)));
     if let Some((token, _)) = &settled {

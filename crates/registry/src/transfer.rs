@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::definition::{Draft, DraftGrant, declarations, document, settled, usable};
+use super::definition::{Draft, DraftGrant, check_storable, declarations, document, settled, usable};
 use super::error::{RegistryError, Result, refused, storage};
 use super::record::{Api, ClientKind, Connection, Token};
 use super::storage::TokenFilter;
@@ -189,6 +189,7 @@ fn tokens(actor: &Actor, document: &definition::Document<'_>, policy: &Policy) -
             expiration_date: None,
             created_at: None,
         };
+        check_storable(&draft)?;
         let token = settled(&draft, policy, understood);
         check_text("id", &token.id)?;
         check_text("name", &token.name)?;

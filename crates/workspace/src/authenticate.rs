@@ -67,7 +67,7 @@ async fn by_secret(workspace: &Workspace, secret: &str) -> Result<Identity, Prob
         Problem::unauthorized("invalid_token", "the access token is unknown, expired or revoked", HELP)
     })?;
     let via = Via::Client { id: access.client, access: access.id, scopes: access.scopes };
-    Ok(Identity { user: access.user, role: access.role, via, person: None })
+    Ok(Identity { user: access.user, role: access.role, via, person: None, digest })
 }
 
 /// Whether a request only looks at a page: of a program that previews a link, or of a browser that fetches a page before the

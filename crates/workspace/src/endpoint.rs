@@ -221,11 +221,9 @@ pub(crate) fn router(workspace: &Arc<Workspace>, endpoints: &'static [Endpoint])
 }
 
 async fn answer(workspace: Arc<Workspace>, endpoint: &'static Endpoint, mut request: Request) -> Outcome {
-    let identity = caller(&workspace, &endpoint.method, request.headers()).await?;
+    let mut identity = caller(&workspace, &endpoint.method, request.headers()).await?;
     workspace.count(&identity.account())?;
-    if !endpoint.scope.is_empty() {
-        identity.require(endpoint.scope)?;
-    }
+    check_scope(endpoint, &identity)?;
     let parameters = request.extract_parts::<RawPathParams>().await.map_err(|_| {
         Problem::invalid("invalid_path", "the path is not valid UTF-8", "percent-encode the path in UTF-8")
     })?;
@@ -233,12 +231,22 @@ async fn answer(workspace: Arc<Workspace>, endpoint: &'static Endpoint, mut requ
     let query = read_query(endpoint, request.uri().query().unwrap_or_default())?;
     let (parts, body) = request.into_parts();
     let body = match endpoint.body {
-        Some((shape, is_required)) => read_body(&parts.headers, body, shape, is_required).await?,
+        Some((shape, is_required)) => {
+            let body = read_body(&parts.headers, body, shape, is_required).await?;
+            // The caller may have lost its rights while the body arrived.
+            identity = caller(&workspace, &endpoint.method, &parts.headers).await?;
+            check_scope(endpoint, &identity)?;
+            body
+        }
         None => Object::default(),
     };
     let path = parts.uri.path().to_owned();
     let (headers, method) = (parts.headers, parts.method);
     (endpoint.handler)(Call { workspace, identity, headers, method, path, parameters, query, body }).await
+}
+
+fn check_scope(endpoint: &Endpoint, identity: &Identity) -> Result<(), Problem> {
+    if endpoint.scope.is_empty() { Ok(()) } else { identity.require(endpoint.scope) }
 }
 
 async fn read_body(

@@ -1,8 +1,9 @@
 //! Who calls, and with which rights.
 
 use portcullis::base::Timestamp;
-use portcullis_registry::record::Role;
-use portcullis_registry::{ADMIN, Actor, RegistryError, SignedIn};
+use portcullis::model::SecretDigest;
+use portcullis_registry::record::{Role, TicketKind};
+use portcullis_registry::{ADMIN, Actor, Credential, RegistryError, SignedIn};
 
 use crate::problem::Problem;
 use http::StatusCode;
@@ -19,6 +20,8 @@ pub struct Identity {
     pub via: Via,
     /// The person who has signed in at an OpenID provider; `None` for a login link or a client.
     pub person: Option<SignedIn>,
+    /// The digest of the secret of the session or access token.
+    pub digest: SecretDigest,
 }
 
 /// How a user calls.
@@ -61,7 +64,7 @@ impl Identity {
         Err(Problem::new(StatusCode::FORBIDDEN, "insufficient_scope", message, help).with(WWW_AUTHENTICATE, &challenge))
     }
 
-    /// Returns the actor for changes of the registry at `now`. Without the scope [`ADMIN`], a client sees only the records of
+    /// Returns the actor for changes of the registry at `now`. Each change checks the credential of the caller again. Without the scope [`ADMIN`], a client sees only the records of
     /// its user.
     ///
     /// # Errors
@@ -69,7 +72,12 @@ impl Identity {
     /// If the name of the user is invalid.
     pub fn actor(&self, now: Timestamp) -> Result<Actor, RegistryError> {
         let actor = Actor::new(&*self.user, now)?;
-        let actor = actor.with_role(self.role);
+        let kind = match &self.via {
+            Via::Session => TicketKind::Session,
+            Via::Client { .. } => TicketKind::AccessToken,
+        };
+        let credential = Credential { kind, digest: self.digest, role: self.role };
+        let actor = actor.with_role(self.role).with_credential(credential);
         let actor = match &self.via {
             Via::Session => actor.by(match &self.person {
                 None => "console".to_owned(),

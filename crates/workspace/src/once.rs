@@ -10,7 +10,7 @@ use portcullis_registry::{Actor, Advice, Answered, Change, Created, NewToken, On
 use crate::answer::{Answer, Outcome};
 use crate::endpoint::Call;
 use crate::problem::Problem;
-use crate::seal::Sealer;
+use crate::seal::{LONG, Sealer};
 use crate::service::Workspace;
 
 /// The header with the key of a request.
@@ -69,8 +69,7 @@ async fn answered<T: Send + 'static>(
         };
     };
     let account = call.identity.account();
-    let sealer = tokio::task::spawn_blocking(move || Sealer::new(&account, &key)).await.ok().flatten();
-    let sealer = sealer.ok_or_else(Problem::internal)?;
+    let sealer = Sealer::new(&account, &key).ok_or_else(Problem::internal)?;
     let Some(_guard) = call.workspace.begin(&sealer.name) else {
         let help = "wait for the answer of that request, and repeat it only then";
         let message = "a request with this idempotency key is in progress";
@@ -107,18 +106,23 @@ fn replayed(answer: Answer) -> Response {
     response
 }
 
+/// The length of a key, in bytes. A shorter key can be guessed, and with it the secret in a remembered answer.
+pub(crate) const KEY_LENGTH: std::ops::RangeInclusive<usize> = LONG..=255;
+
 /// Reads the key of a request.
 fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    /// The maximum length of a key, in bytes.
-    const MAX: usize = 255;
     let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
     let Some(value) = values.next() else { return Ok(None) };
-    let key = value.to_str().ok().filter(|key| (1..=MAX).contains(&key.len()) && !key.trim().is_empty());
+    let key = value.to_str().ok().filter(|key| KEY_LENGTH.contains(&key.trim().len()));
     match (key, values.next()) {
         (Some(key), None) => Ok(Some(key.to_owned())),
         _ => Err(Problem::invalid(
             "invalid_idempotency_key",
-            format!("`Idempotency-Key` is not one text of 1 to {MAX} visible characters"),
+            format!(
+                "`Idempotency-Key` is not one text of {} to {} visible characters",
+                KEY_LENGTH.start(),
+                KEY_LENGTH.end()
+            ),
             "send a new UUID for each change",
         )),
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::endpoint::{Endpoint, ParameterKind};
 use crate::json::{Kind, Shape};
-use crate::once::IDEMPOTENCY_KEY;
+use crate::once::{IDEMPOTENCY_KEY, KEY_LENGTH};
 use portcullis_registry::SCOPES;
 
 /// Returns the document for a workspace at `url`.
@@ -90,7 +90,8 @@ fn operation(endpoint: &Endpoint) -> Value {
     }
     if endpoint.traits.is_made_once {
         parameters.push(json!({
-            "name": IDEMPOTENCY_KEY, "in": "header", "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+            "name": IDEMPOTENCY_KEY, "in": "header",
+            "schema": { "type": "string", "minLength": KEY_LENGTH.start(), "maxLength": KEY_LENGTH.end() },
             "description": "A new UUID for each change. A repeated request gets the same answer, and changes nothing.",
         }));
     }

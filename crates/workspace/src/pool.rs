@@ -3,6 +3,7 @@
 //! Changes of a SQLite file share one registry: they wait for each other here, in the order of their arrival, and not in the
 //! database. PostgreSQL prepares several changes at once, and only their commits wait for each other.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use portcullis_registry::{Location, Registry, RegistryError};
@@ -20,6 +21,8 @@ pub(crate) struct Pool {
     location: Location,
     readers: Lane,
     writers: Lane,
+    /// The number of times that a registry was opened.
+    opened: AtomicU64,
 }
 
 /// Registries for one purpose.
@@ -52,7 +55,12 @@ impl Pool {
     pub(crate) fn open(location: Location) -> Result<Self, RegistryError> {
         let first = Registry::open(&location, true)?;
         let writers = if location.path().is_some() { 1 } else { WRITERS };
-        Ok(Self { location, readers: Lane::new(READERS, None), writers: Lane::new(writers, Some(first)) })
+        Ok(Self {
+            location,
+            readers: Lane::new(READERS, None),
+            writers: Lane::new(writers, Some(first)),
+            opened: AtomicU64::new(1),
+        })
     }
 
     /// Runs `work`, which only reads. A registry that fails is opened again for the next call.
@@ -71,6 +79,16 @@ impl Pool {
         self.run(|pool| &pool.writers, work).await
     }
 
+    /// Returns a number that differs after a registry was opened: it may be another one, such as an earlier copy.
+    pub(crate) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Acquire)
+    }
+
+    fn open_again(&self) -> Result<Registry, RegistryError> {
+        self.opened.fetch_add(1, Ordering::AcqRel);
+        Registry::open_to_change(&self.location)
+    }
+
     async fn run<T: Send + 'static>(
         self: &std::sync::Arc<Self>,
         lane: fn(&Self) -> &Lane,
@@ -82,7 +100,7 @@ impl Pool {
         permit.forget();
         let done = tokio::task::spawn_blocking(move || {
             let lane = lane(&pool);
-            let result = match lane.take().map_or_else(|| Registry::open_to_change(&pool.location), Ok) {
+            let result = match lane.take().map_or_else(|| pool.open_again(), Ok) {
                 Err(error) => Err(error),
                 Ok(mut registry) => {
                     let result = work(&mut registry);

@@ -175,6 +175,9 @@ impl From<RegistryError> for Problem {
                 Self { status: StatusCode::BAD_REQUEST, details, headers: Vec::new() }
             }
             RegistryError::Invalid(advice) => Self::of_advice(StatusCode::BAD_REQUEST, error.reason(), advice),
+            RegistryError::Refused(advice) if error.reason() == "credential_ended" => {
+                Self::unauthorized(error.reason(), &*advice.message, &*advice.help)
+            }
             RegistryError::Refused(advice) => Self::of_advice(refusal(error.reason()), error.reason(), advice),
             RegistryError::Storage(advice) => {
                 tracing::error!("the registry failed: {advice}");
@@ -213,9 +216,12 @@ fn refusal(reason: &str) -> StatusCode {
     match reason {
         "not_found" => StatusCode::NOT_FOUND,
         "version_changed" => StatusCode::PRECONDITION_FAILED,
-        "read_only" | "scope_not_held" | "user_disabled" | "not_invited" | "user_of_another_account" => {
-            StatusCode::FORBIDDEN
-        }
+        "read_only"
+        | "scope_not_held"
+        | "user_disabled"
+        | "not_invited"
+        | "user_of_another_account"
+        | "rights_changed" => StatusCode::FORBIDDEN,
         "idempotency_key_reused" => StatusCode::UNPROCESSABLE_ENTITY,
         "unknown_connection" | "unknown_named_source" | "no_such_grant" | "referers_removed" => StatusCode::BAD_REQUEST,
         _ => StatusCode::CONFLICT,

@@ -1,13 +1,11 @@
 //! Seals remembered answers under a key that only the caller has: the database alone never reveals the secret in them.
 
-use std::num::NonZeroU32;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis::model::SecretDigest;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf;
 use ring::rand::{SecureRandom, SystemRandom};
-use ring::{hkdf, pbkdf2};
 
 use crate::problem::Problem;
 
@@ -19,10 +17,7 @@ pub(crate) fn key() -> Result<String, Problem> {
 }
 
 /// The length of a key, in characters, from which guessing it is hopeless: 22 characters of base 64 have 128 bits.
-const LONG: usize = 22;
-
-/// The iterations that make guessing a short key slow.
-const ITERATIONS: NonZeroU32 = NonZeroU32::new(100_000).unwrap();
+pub(crate) const LONG: usize = 22;
 
 /// A key of one caller and one `Idempotency-Key`.
 pub(crate) struct Sealer {
@@ -32,17 +27,13 @@ pub(crate) struct Sealer {
 }
 
 impl Sealer {
-    /// Derives the key of `caller` for `idempotency_key`. `None` if the system has no such cipher.
+    /// Derives the key of `caller` for `idempotency_key`. The key has at least [`LONG`]
+    /// characters: deriving it is cheap, so guessing a shorter one would be. `None` if the system has no such cipher.
     pub(crate) fn new(caller: &str, idempotency_key: &str) -> Option<Self> {
         let mut derived = [0; 64];
         let salt = format!("portcullis idempotency\n{caller}");
-        if idempotency_key.chars().count() < LONG {
-            let secret = idempotency_key.as_bytes();
-            pbkdf2::derive(pbkdf2::PBKDF2_HMAC_SHA512, ITERATIONS, salt.as_bytes(), secret, &mut derived);
-        } else {
-            let salt = hkdf::Salt::new(hkdf::HKDF_SHA512, salt.as_bytes());
-            salt.extract(idempotency_key.as_bytes()).expand(&[b"answer"], Length).ok()?.fill(&mut derived).ok()?;
-        }
+        let salt = hkdf::Salt::new(hkdf::HKDF_SHA512, salt.as_bytes());
+        salt.extract(idempotency_key.as_bytes()).expand(&[b"answer"], Length).ok()?.fill(&mut derived).ok()?;
         let (name, key) = derived.split_at_checked(32)?;
         let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key).ok()?);
         Some(Self { key, name: SecretDigest::from(<[u8; 32]>::try_from(name).ok()?) })
@@ -82,7 +73,7 @@ mod tests {
 
     #[test]
     fn only_the_same_caller_and_key_open_an_answer() {
-        for key in ["short", "a-key-of-more-than-twenty-two-characters"] {
+        for key in ["a-key-of-22-characters", "a-key-of-more-than-twenty-two-characters"] {
             let sealer = Sealer::new("client a", key).unwrap();
             let kept = sealer.seal(b"pcl_tk_secret").unwrap();
             assert!(!kept.windows(6).any(|window| window == b"secret"));

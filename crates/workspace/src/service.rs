@@ -70,7 +70,7 @@ pub struct Workspace {
     /// Limits what the log says about failed sign-ins.
     sign_in_log: LogLimit,
     /// The origins of pages that may call the workspace.
-    origins: Arc<Mutex<Origins>>,
+    origins: Arc<Mutex<KnownOrigins>>,
     /// The idempotency keys of requests that are in progress.
     in_progress: Arc<Mutex<HashSet<[u8; 32]>>>,
     /// Signs ID tokens.
@@ -92,6 +92,14 @@ struct Known {
     names: Arc<Catalog>,
     /// Since when they cannot be read; `None` if they were read at the last attempt.
     failing_since: Option<Timestamp>,
+}
+
+/// The origins of pages, as a registry that was opened then has them.
+#[derive(Debug, Default)]
+struct KnownOrigins {
+    /// [`Pool::opened`] at that time.
+    opened: u64,
+    origins: Origins,
 }
 
 /// An idempotency key whose request is in progress.
@@ -307,11 +315,15 @@ impl Workspace {
 
     /// Whether a single-page application has this web origin or allowed origin.
     pub(crate) async fn is_registered_origin(&self, origin: &str) -> Result<bool, Problem> {
-        let (origins, origin) = (Arc::clone(&self.origins), origin.to_owned());
+        let (origins, pool, origin) = (Arc::clone(&self.origins), Arc::clone(&self.pool), origin.to_owned());
         self.look(move |registry| {
-            let mut origins = origins.lock().unwrap_or_else(PoisonError::into_inner);
-            registry.update_origins(&mut origins)?;
-            Ok(origins.has(&origin))
+            let mut known = origins.lock().unwrap_or_else(PoisonError::into_inner);
+            let opened = pool.opened();
+            if known.opened != opened {
+                *known = KnownOrigins { opened, origins: Origins::default() };
+            }
+            registry.update_origins(&mut known.origins)?;
+            Ok(known.origins.has(&origin))
         })
         .await
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderValue};
 use portcullis::base::Timestamp;
 use portcullis::model::SecretDigest;
+use portcullis_oidc::Browser;
 use portcullis_registry::record::{Role, Ticket, TicketKind};
 use portcullis_registry::{Actor, Advice, RegistryError, SignedIn};
 use portcullis_secret::{Secret, SecretKind};
@@ -85,29 +86,68 @@ impl Workspace {
         let link = SecretDigest::of(link);
         let secret = Secret::mint(SecretKind::Access).map_err(RegistryError::from)?;
         let (digest, signed_in_for) = (secret.digest(), authorization(page).map(sign_in_for));
-        let replaced = self.cookie(headers).map(|secret| SecretDigest::of(&secret));
+        let replaced = self.replaced(headers);
         let started = self.write(move |registry| {
             let now = Self::now();
             let Some(link) = registry.take_ticket(TicketKind::LoginLink, &link, now)? else { return Ok(false) };
             let content = Content { started: now.seconds(), person: None, signed_in_for };
             registry.put_ticket(&session(digest, link.user, now, IDLE, &content))?;
-            if let Some(replaced) = replaced {
-                registry.take_ticket(TicketKind::Session, &replaced, now)?;
+            for replaced in &replaced {
+                registry.take_ticket(TicketKind::Session, replaced, now)?;
             }
             Ok(true)
         });
         Ok(started.await?.then_some(secret))
     }
 
-    /// Starts a session of a user who has signed in at an OpenID provider, which comes back to `page`: returns its secret.
-    pub(crate) async fn start_session_of(&self, user: &str, person: SignedIn, page: &str) -> Result<Secret, Problem> {
+    /// Starts a session of a user who has signed in at an OpenID provider, which comes back to `page`: returns its secret. The
+    /// session of the browser ends.
+    pub(crate) async fn start_session_of(
+        &self,
+        user: &str,
+        person: SignedIn,
+        headers: &HeaderMap,
+        page: &str,
+    ) -> Result<Secret, Problem> {
         let secret = Secret::mint(SecretKind::Access).map_err(RegistryError::from)?;
         let (digest, user, now) = (secret.digest(), user.to_owned(), Self::now());
         let signed_in_for = authorization(page).map(sign_in_for);
         let content = Content { started: now.seconds(), person: Some(person), signed_in_for };
         let idle = IDLE.min(self.lifetime_of(&content));
-        self.write(move |registry| registry.put_ticket(&session(digest, user, now, idle, &content))).await?;
+        let replaced = self.replaced(headers);
+        let started = self.write(move |registry| {
+            registry.put_ticket(&session(digest, user, now, idle, &content))?;
+            for replaced in &replaced {
+                registry.take_ticket(TicketKind::Session, replaced, now)?;
+            }
+            Ok(())
+        });
+        started.await?;
         Ok(secret)
+    }
+
+    /// Returns the digests of the sessions that a sign-in of this browser replaces.
+    fn replaced(&self, headers: &HeaderMap) -> Vec<SecretDigest> {
+        let current = self.cookie(headers).map(|secret| SecretDigest::of(&secret));
+        let before = cookie(headers, self.replaced_name()).and_then(|digest| SecretDigest::from_hex(&digest).ok());
+        current.into_iter().chain(before).collect()
+    }
+
+    /// Returns the value of the cookie that remembers the session of the browser while it is at the provider: a browser that
+    /// comes back from another site does not send the cookie of the session. A digest opens no session. Without a session,
+    /// removes the cookie.
+    pub(crate) fn set_replaced(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let digest = self.cookie(headers).map(|secret| SecretDigest::of(&secret).to_hex());
+        let (value, age) = digest.map_or((String::new(), 0), |digest| (digest, Browser::LIFETIME));
+        let (name, secure) = (self.replaced_name(), if self.is_https() { "; Secure" } else { "" });
+        let cookie = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+        let mut value = HeaderValue::from_str(&cookie).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+
+    fn replaced_name(&self) -> &'static str {
+        if self.is_https() { "__Host-portcullis-replaced" } else { "portcullis-replaced" }
     }
 
     /// Returns how long a session lasts at most, in seconds.
@@ -132,7 +172,8 @@ impl Workspace {
                 return Ok(None);
             }
             let role = user.map(|user| user.role).unwrap_or_default();
-            let identity = Identity { user: ticket.user, role, via: Via::Session, person: content.person.clone() };
+            let (via, person) = (Via::Session, content.person.clone());
+            let identity = Identity { user: ticket.user, role, via, person, digest };
             Ok(Some((identity, content, ticket.expires)))
         });
         let Some((identity, content, expires)) = found.await? else { return Ok(None) };

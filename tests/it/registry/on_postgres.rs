@@ -6,6 +6,8 @@ use portcullis_registry::Registry;
 use super::{RunSql, on_sqlite};
 use crate::postgres::Cluster;
 
+#[path = "credentials.rs"]
+mod credentials;
 #[path = "documents.rs"]
 mod documents;
 #[path = "lists.rs"]

@@ -6,6 +6,8 @@ use portcullis_registry::{Location, Registry};
 use super::RunSql;
 use super::raw::Raw;
 
+#[path = "credentials.rs"]
+mod credentials;
 #[path = "documents.rs"]
 mod documents;
 #[path = "lists.rs"]

@@ -23,8 +23,11 @@ fn create(at: SocketAddr, access: &str, round: usize, client: usize, kept: &Mute
         let grant = r#"{"connection_name": "carto_dw", "source": "carto.shared.roads"}"#;
         let body = format!(r#"{{"name": "{round} {client} {number}", "allowed_apis": ["maps"], "grants": [{grant}]}}"#);
         let length = body.len();
-        // Sealing an answer takes long, so most requests have no key.
-        let key = if number == 1 { format!("idempotency-key: {round}-{client}\r\n") } else { String::new() };
+        let key = if number == 1 {
+            format!("idempotency-key: crash-of-the-workspace-{round}-{client}\r\n")
+        } else {
+            String::new()
+        };
         let request = format!(
             "POST /v3/tokens HTTP/1.1\r\nhost: {at}\r\nauthorization: Bearer {access}\r\n\
              content-type: application/json\r\n{key}content-length: {length}\r\nconnection: close\r\n\r\n{body}"

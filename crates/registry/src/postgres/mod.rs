@@ -38,8 +38,7 @@ const FAREWELL: Duration = Duration::from_millis(500);
 
 /// Returns what differs after each change: the revision, and the record of the last change. After a crash of the database, a
 /// revision that was committed, but never confirmed to its writer, may be given to another change.
-const VERSION: &str =
-    "SELECT revision, (SELECT id FROM portcullis.trail ORDER BY number DESC LIMIT 1) FROM portcullis.registry";
+const VERSION: &str = "SELECT revision, (SELECT concat_ws(' ', id, at, action) FROM portcullis.trail ORDER BY number DESC LIMIT 1) FROM portcullis.registry";
 
 /// Starts a transaction that sees one revision.
 const READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL search_path TO portcullis";

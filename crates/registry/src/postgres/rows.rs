@@ -14,8 +14,8 @@ use crate::columns::{
 use crate::error::Result;
 use crate::page::{TokenPosition, TokenQuery, TrailQuery};
 use crate::record::{
-    Api, Client, ClientKind, Connection, Grant, LastChange, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage,
-    User,
+    Api, ChangeRow, Client, ClientKind, Connection, Grant, LastChange, NamedSource, Ticket, TicketKind, Token,
+    TrailEntry, Usage, User,
 };
 use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter, Within};
 use portcullis::base::Timestamp;
@@ -386,11 +386,13 @@ impl Records for PostgresRecords<'_> {
         let query = query.bind(to_json(&client.urls)?).bind(client.created_at.to_string());
         let query = query.bind(to_json(&client.allowed_apis)?).bind(columns::client_grants(client)?);
         let query = query.bind(client.scopes.as_ref().map(to_json).transpose()?);
-        self.run(query.bind(columns::earlier_secrets(client)?))
+        self.run(query.bind(columns::earlier_secrets(client)?))?;
+        self.check_additions_again()
     }
 
     fn remove_client(&mut self, id: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM clients WHERE id = $1").bind(sought(id)))
+        self.run(sqlx::query("DELETE FROM clients WHERE id = $1").bind(sought(id)))?;
+        self.check_additions_again()
     }
 
     fn users(&mut self) -> Result<Vec<User>> {
@@ -445,15 +447,17 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn last_change(&mut self) -> Result<LastChange> {
-        let last = "SELECT number, kind, id FROM trail ORDER BY number DESC LIMIT 1";
-        let rows: Vec<(i64, String, String)> = self.few(sqlx::query_as(last))?;
+        let last = "SELECT number, kind, id, at, action, after FROM trail ORDER BY number DESC LIMIT 1";
+        let rows: Vec<ChangeRow> = self.few(sqlx::query_as(last))?;
         Ok(rows.into_iter().next().map(LastChange::of).unwrap_or_default())
     }
 
     fn entries_from(&mut self, first: u64, max: usize) -> Result<Vec<LastChange>> {
-        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number >= $1 ORDER BY number LIMIT $2");
+        let query = sqlx::query_as(
+            "SELECT number, kind, id, at, action, after FROM trail WHERE number >= $1 ORDER BY number LIMIT $2",
+        );
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, String, String)> = self.few(query.bind(signed(first)).bind(max))?;
+        let rows: Vec<ChangeRow> = self.few(query.bind(signed(first)).bind(max))?;
         Ok(rows.into_iter().map(LastChange::of).collect())
     }
 

@@ -45,11 +45,19 @@ impl PostgresRecords<'_> {
              role = $2, is_disabled = $3, is_invited = $4, email = $5, issuer = $6, subject = $7",
         );
         let query = query.bind(user.name.clone()).bind(user.role.as_str()).bind(user.is_disabled).bind(user.is_invited);
-        self.run(query.bind(user.email.clone()).bind(user.issuer.clone()).bind(user.subject.clone()))
+        self.run(query.bind(user.email.clone()).bind(user.issuer.clone()).bind(user.subject.clone()))?;
+        self.check_additions_again()
     }
 
     pub(super) fn delete_user(&mut self, name: &str) -> Result<()> {
-        self.run(sqlx::query("DELETE FROM users WHERE name = $1").bind(sought(name)))
+        self.run(sqlx::query("DELETE FROM users WHERE name = $1").bind(sought(name)))?;
+        self.check_additions_again()
+    }
+
+    /// Changes the number of the declarations: a token whose addition has already checked its caller is not added, and checked
+    /// again in a transaction.
+    pub(super) fn check_additions_again(&mut self) -> Result<()> {
+        self.run(sqlx::query("UPDATE registry SET declarations = declarations + 1"))
     }
 
     pub(super) fn ticket_with(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<Option<Ticket>> {
@@ -88,7 +96,11 @@ impl PostgresRecords<'_> {
 
     pub(super) fn delete_ticket(&mut self, kind: TicketKind, digest: &SecretDigest) -> Result<()> {
         let query = sqlx::query("DELETE FROM tickets WHERE kind = $1 AND sha256 = $2");
-        self.run(query.bind(kind.as_str()).bind(digest.as_bytes().to_vec()))
+        self.run(query.bind(kind.as_str()).bind(digest.as_bytes().to_vec()))?;
+        match kind {
+            TicketKind::Session | TicketKind::AccessToken => self.check_additions_again(),
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn delete_tickets_expired_until(&mut self, until: Timestamp) -> Result<()> {

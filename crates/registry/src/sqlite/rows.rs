@@ -15,8 +15,8 @@ use crate::columns::{
 use crate::error::Result;
 use crate::page::{TokenPosition, TokenQuery, TrailQuery};
 use crate::record::{
-    Api, Client, ClientKind, Connection, Grant, LastChange, NamedSource, Ticket, TicketKind, Token, TrailEntry, Usage,
-    User,
+    Api, ChangeRow, Client, ClientKind, Connection, Grant, LastChange, NamedSource, Ticket, TicketKind, Token,
+    TrailEntry, Usage, User,
 };
 use crate::storage::{Declared, NewEntry, Records, TicketFilter, TokenFilter, Within};
 use portcullis::base::Timestamp;
@@ -459,15 +459,17 @@ impl Records for SqliteRecords<'_> {
     }
 
     fn last_change(&mut self) -> Result<LastChange> {
-        let last = "SELECT number, kind, id FROM trail ORDER BY number DESC LIMIT 1";
-        let rows: Vec<(i64, String, String)> = self.all(sqlx::query_as(last))?;
+        let last = "SELECT number, kind, id, at, action, after FROM trail ORDER BY number DESC LIMIT 1";
+        let rows: Vec<ChangeRow> = self.all(sqlx::query_as(last))?;
         Ok(rows.into_iter().next().map(LastChange::of).unwrap_or_default())
     }
 
     fn entries_from(&mut self, first: u64, max: usize) -> Result<Vec<LastChange>> {
-        let query = sqlx::query_as("SELECT number, kind, id FROM trail WHERE number >= ?1 ORDER BY number LIMIT ?2");
+        let query = sqlx::query_as(
+            "SELECT number, kind, id, at, action, after FROM trail WHERE number >= ?1 ORDER BY number LIMIT ?2",
+        );
         let max = i64::try_from(max).unwrap_or(i64::MAX);
-        let rows: Vec<(i64, String, String)> = self.all(query.bind(signed(first)).bind(max))?;
+        let rows: Vec<ChangeRow> = self.all(query.bind(signed(first)).bind(max))?;
         Ok(rows.into_iter().map(LastChange::of).collect())
     }
 

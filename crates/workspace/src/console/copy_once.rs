@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use super::form::Form;
 use super::visit::Visit;
 use crate::authenticate::only_looks;
+use crate::once::KEY_LENGTH;
 use crate::problem::Problem;
 use crate::seal::Sealer;
 use crate::service::Workspace;
@@ -58,7 +59,7 @@ pub(super) async fn change<T: Send + 'static>(
     kept: impl Fn(&T) -> Kept + Send + Sync + 'static,
 ) -> Result<String, Problem> {
     let kept = Arc::new(kept);
-    let sealer = sealer(visit, form.get("key")).await?;
+    let sealer = sealer(visit, form.get("key"))?;
     let once = Once {
         key: sealer.name,
         request: SecretDigest::of(&format!("{form:?}")),
@@ -82,12 +83,11 @@ pub(super) async fn change<T: Send + 'static>(
     Ok(kept.ok_or_else(Problem::internal)?.id)
 }
 
-async fn sealer(visit: &Visit, key: &str) -> Result<Arc<Sealer>, Problem> {
-    let (account, key) = (visit.identity.account(), key.to_owned());
-    if key.len() < 22 {
+fn sealer(visit: &Visit, key: &str) -> Result<Arc<Sealer>, Problem> {
+    if !KEY_LENGTH.contains(&key.len()) {
         return Err(Problem::invalid("form_incomplete", "the form is not complete", "open the form again"));
     }
-    let sealer = tokio::task::spawn_blocking(move || Sealer::new(&account, &key)).await.ok().flatten();
+    let sealer = Sealer::new(&visit.identity.account(), key);
     sealer.map(Arc::new).ok_or_else(Problem::internal)
 }
 
@@ -117,7 +117,7 @@ pub(super) fn with_key(visit: &Visit, mut response: Response, path: &str, key: &
 /// Returns the secret of the record `id`, once.
 pub(super) async fn take(visit: &Visit, id: &str) -> Result<Option<String>, Problem> {
     let Some(key) = cookie(visit).filter(|_| !only_looks(&visit.method, &visit.headers)) else { return Ok(None) };
-    let sealer = sealer(visit, &key).await?;
+    let sealer = sealer(visit, &key)?;
     let id = id.to_owned();
     let taken = visit.workspace().write(move |registry| {
         let Some(ticket) = registry.take_ticket(TicketKind::Answer, &sealer.name, Workspace::now())? else {

@@ -65,7 +65,10 @@ async fn begin(State(console): State<Arc<Console>>, request: Request) -> Respons
     let attempt = browser.and_then(|browser| Some((Attempt::start(&browser, &page, now())?, browser)));
     let Some((attempt, browser)) = attempt else { return failed(workspace, headers, &Problem::internal(), &page) };
     match provider.sign_in_url(&attempt, request.is_some_and(asks_for_sign_in)).await {
-        Ok(url) => with_cookies(redirect(url.as_str()), [workspace.set_browser(Some(&browser))]),
+        Ok(url) => {
+            let cookies = [workspace.set_browser(Some(&browser)), workspace.set_replaced(headers)];
+            with_cookies(redirect(url.as_str()), cookies)
+        }
         Err(refusal) => failed(workspace, headers, &problem(&refusal), &page),
     }
 }
@@ -90,7 +93,7 @@ async fn finish(State(console): State<Arc<Console>>, request: Request) -> Respon
         let person = person.map_err(|refusal| problem(&refusal))?;
         let (user, person) = workspace.admit(&person).await?;
         tracing::info!(request = ?headers.get(REQUEST_ID), user = user.name, subject = person.subject, "signed in");
-        workspace.start_session_of(&user.name, person, &page).await
+        workspace.start_session_of(&user.name, person, headers, &page).await
     };
     // The attempt ends with this answer, whatever it is.
     match signed_in.await {

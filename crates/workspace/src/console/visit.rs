@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::RequestExt;
+use axum::body::HttpBody;
 use axum::extract::{RawPathParams, Request};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get, post};
@@ -103,16 +104,27 @@ async fn answer<A: Future<Output = Shown>>(
     let workspace = Arc::clone(&console.workspace);
     let base = workspace.base_path();
     let found = user_of_page(&workspace, request.method(), request.uri(), request.headers());
-    let identity = match found.await {
+    let mut user = match found.await {
         Ok(identity) => identity,
         Err(response) => return response,
     };
-    let user = identity.clone();
-    let shown = async {
-        let visit = read(console, identity, request).await?;
-        handler(visit).await
+    let (has_body, uri) = (!request.body().is_end_stream(), request.uri().clone());
+    let read = read(console, user.clone(), request).await;
+    let shown = match read {
+        Ok(mut visit) => {
+            // The user may have lost the session or rights while the body arrived.
+            if has_body {
+                match user_of_page(&workspace, &visit.method, &uri, &visit.headers).await {
+                    Ok(identity) => user = identity,
+                    Err(response) => return response,
+                }
+                visit.identity = user.clone();
+            }
+            handler(visit).await
+        }
+        Err(problem) => Err(problem),
     };
-    shown.await.unwrap_or_else(|problem| failure::page(&base, Some(&user), &problem))
+    shown.unwrap_or_else(|problem| failure::page(&base, Some(&user), &problem))
 }
 
 async fn read(console: Arc<Console>, identity: Identity, mut request: Request) -> Result<Visit, Problem> {

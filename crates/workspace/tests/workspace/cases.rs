@@ -55,6 +55,29 @@ fn tokens_are_created_by_the_rules_of_documents() {
     }
 }
 
+/// PostgreSQL stores no text with this character.
+#[test]
+fn sql_with_the_character_nul_is_refused_on_every_database() {
+    let server = Server::start();
+    let access = server.access("root");
+    let grant = r#"{"connection_name": "carto_dw", "source": "select '\u0000'"}"#;
+    for (path, body, expected) in [
+        (
+            "/v3/clients",
+            format!(r#"{{"type": "m2m", "title": "x", "allowed_apis": ["sql"], "grants": [{grant}]}}"#),
+            "/grants/0/source|control_character",
+        ),
+        (
+            "/v3/named-sources",
+            r#"{"name": "open-orders", "query": "select '\u0000'"}"#.to_owned(),
+            "/query|invalid_query",
+        ),
+    ] {
+        let reply = server.post(&access, path, &body).expect(400);
+        assert_eq!(problems(&reply.json()), [expected], "{path}");
+    }
+}
+
 #[test]
 fn hostile_bodies_are_refused() {
     let server = Server::start();

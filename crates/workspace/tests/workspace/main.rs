@@ -25,4 +25,5 @@ mod secrets;
 mod server;
 mod sessions;
 mod sign_in;
+mod slow_bodies;
 mod spa;

@@ -8,7 +8,7 @@ const KEY: &str = "5f0c7a52-4c11-4d54-9e2e-0d1f0f3c6a10";
 fn a_repeated_request_creates_one_token_and_gets_the_same_answer() {
     let server = Server::start();
     let access = server.access("ana");
-    for key in [KEY, "short"] {
+    for key in [KEY, "a-key-of-22-characters"] {
         let create =
             |access: &str, body: &str| server.call(access, "POST", "/v3/tokens", &[("idempotency-key", key)], body);
         let before = server.registry(|registry| registry.last_change().unwrap().number);
@@ -25,9 +25,10 @@ fn a_repeated_request_creates_one_token_and_gets_the_same_answer() {
         let other = create(&server.access("bo"), TOKEN).expect(201);
         assert_ne!(other.text("id"), first.text("id"));
     }
-    for wrong in ["", " ", &"x".repeat(256)] {
+    for wrong in ["", " ", "short", "a-key-of-21-character", &"x".repeat(256)] {
         let reply = server.call(&access, "POST", "/v3/tokens", &[("idempotency-key", wrong)], TOKEN);
-        reply.problem(400, "invalid_idempotency_key");
+        let reply = reply.problem(400, "invalid_idempotency_key");
+        assert!(reply.body.contains("22 to 255 visible characters"), "{reply:?}");
     }
 }
 
@@ -75,7 +76,9 @@ fn a_repeated_rotation_replaces_the_secret_once() {
         || server.call(&access, "POST", "/v3/clients", &[("idempotency-key", "client-key-0123456789abcdef")], body);
     assert_eq!(create().expect(201).body, create().expect(201).body);
     let source = r#"{"name": "open-orders", "query": "select 1"}"#;
-    let create = || server.call(&access, "POST", "/v3/named-sources", &[("idempotency-key", "a")], source);
+    let create = || {
+        server.call(&access, "POST", "/v3/named-sources", &[("idempotency-key", "source-key-0123456789abcdef")], source)
+    };
     assert_eq!(create().expect(201).body, create().expect(201).body);
 }
 

@@ -7,7 +7,9 @@ fn a_secret_is_in_one_answer_and_never_in_the_database() {
     let server = Server::start();
     let machine = server.machine_with("ana", None, &super::server::reads());
     let access = server.access_of(&machine);
-    let created = server.call(&access, "POST", "/v3/tokens", &[("idempotency-key", "k")], TOKEN).expect(201);
+    let created = server
+        .call(&access, "POST", "/v3/tokens", &[("idempotency-key", "5f0c7a52-4c11-4d54-9e2e-0d1f0f3c6a10")], TOKEN)
+        .expect(201);
     let id = created.text("id");
     let rotated = server.post(&access, &format!("/v3/tokens/{id}/rotate"), r#"{"overlap": "7d"}"#).expect(200);
     let client = server.post(&access, "/v3/clients", r#"{"type": "m2m", "title": "Night"}"#).expect(201);

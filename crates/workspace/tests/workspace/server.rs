@@ -227,6 +227,32 @@ impl Server {
     }
 
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Reply {
+        let head = self.head(method, path, headers, body);
+        Self::exchange(TcpStream::connect(&self.address).unwrap(), &head, body)
+    }
+
+    /// Sends a request as [`send`](Self::send) does, but calls `meanwhile` before the body, when the server waits for it.
+    pub(crate) fn send_slowly(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+        meanwhile: impl FnOnce(),
+    ) -> Reply {
+        const WAITS: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        let headers: Vec<_> = headers.iter().copied().chain([("expect", "100-continue")]).collect();
+        stream.write_all(self.head(method, path, &headers, body).as_bytes()).unwrap();
+        let mut answer = [0; WAITS.len()];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer, WAITS, "{}", String::from_utf8_lossy(&answer));
+        meanwhile();
+        Self::exchange(stream, "", body)
+    }
+
+    /// Returns the head of a request.
+    fn head(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
         let host = if headers.iter().any(|(name, _)| *name == "host") {
             String::new()
         } else {
@@ -235,9 +261,7 @@ impl Server {
         let headers: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let headers = headers.concat();
         let length = body.len();
-        let text =
-            format!("{method} {path} HTTP/1.1\r\n{host}{headers}content-length: {length}\r\nconnection: close\r\n\r\n");
-        Self::exchange(TcpStream::connect(&self.address).unwrap(), &text, body)
+        format!("{method} {path} HTTP/1.1\r\n{host}{headers}content-length: {length}\r\nconnection: close\r\n\r\n")
     }
 
     /// Sends a form from the local address `from`.

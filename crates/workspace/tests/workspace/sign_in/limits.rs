@@ -39,6 +39,27 @@ fn sign_ins_of_one_browser_leave_turns_for_other_browsers() {
 }
 
 #[test]
+fn a_new_sign_in_ends_the_session_that_it_replaces() {
+    for (is_sent, why) in [(true, "the browser sends the session"), (false, "it comes back from another site")] {
+        let site = Site::start();
+        site.invite("ana@example.com", Role::Developer, None);
+        let mut browser = site.browser();
+        browser.sign_in("/").expect(200);
+        let earlier = browser.cookies.clone();
+        age(&site.server, &browser.cookies, 1900);
+        let url = browser.start("/trail");
+        browser.cookies.retain(|(name, _)| is_sent || name != "portcullis");
+        let query = site.provider.approve(&url);
+        browser.come_back(&query).expect(200);
+        browser.get("/v3/tokens/self").expect(200);
+        let mut before = site.browser();
+        before.cookies = earlier;
+        let reply = before.get("/v3/tokens/self");
+        assert_eq!(reply.status, 401, "{why}: {reply:?}");
+    }
+}
+
+#[test]
 fn a_session_of_a_person_ends_soon_and_the_provider_is_asked_before() {
     let site = Site::start();
     site.invite("ana@example.com", Role::Developer, None);
