@@ -76,7 +76,7 @@ mod tests {
             for url in
                 ["mysql://u:sekret@x/y", "https://u:sekret@x/y.json", "redis://:sek/ret@x", "postgres://u:sekret@x"]
             {
-                let parsed = crate::command().try_get_matches_from(words.iter().map(|word| word.replace("{}", url)));
+                let parsed = command().try_get_matches_from(words.iter().map(|word| word.replace("{}", url)));
                 let Err(error) = parsed else {
                     assert!(arg.get_value_parser().type_id() == TypeId::of::<String>(), "{} {url}", arg.get_id());
                     continue;

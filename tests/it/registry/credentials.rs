@@ -58,7 +58,9 @@ fn start() -> (Registry, [Actor; 2], Client) {
 
 #[test]
 fn a_change_is_refused_after_its_credential_or_rights_have_ended() {
-    let losses: [(&str, fn(&mut Registry, &Actor), [&str; 2]); 4] = [
+    /// Takes away what the credentials of `ana` are based on.
+    type Lose = fn(&mut Registry, &Actor);
+    let losses: [(&str, Lose, [&str; 2]); 4] = [
         ("nothing", |_, _| {}, ["done", "done"]),
         (
             "disabled",
