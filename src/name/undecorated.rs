@@ -34,8 +34,8 @@ const fn is_quote(character: char) -> bool {
     matches!(character, '\'' | '"' | '`' | '[' | ']') || is_typographic_quote(character)
 }
 
-/// Returns the valid name that `text` means if it has white space, semicolons or quotes around it, quotes of another
-/// dialect, or a database link; `None` if there is none. The result is another text than `text`.
+/// Returns the valid name that `text` means if it has white space, semicolons or quotes around it, or quotes of
+/// another dialect; `None` if there is none. The result is another text than `text`.
 ///
 /// ```
 /// use portcullis::name::{Dialect, undecorated};
@@ -58,8 +58,7 @@ pub fn undecorated(text: &str, dialect: Dialect) -> Option<String> {
         (!inner.contains([*open, *close])).then_some(inner)
     });
     let requoted = || trimmed.replace(is_quote, &dialect.quote().to_string());
-    let unlinked = || trimmed.split_once('@').map(|(name, _)| name);
-    valid(trimmed).or_else(|| valid(inner?)).or_else(|| valid(&requoted())).or_else(|| valid(unlinked()?))
+    valid(trimmed).or_else(|| valid(inner?)).or_else(|| valid(&requoted()))
 }
 
 #[cfg(test)]
@@ -90,7 +89,7 @@ mod tests {
             ("\u{201c}a.b\u{201d}", Snowflake, Some("a.b"), "one pair of a text program"),
             ("\u{2018}a.b\u{2019}", Oracle, Some("a.b"), "one pair of a text program"),
             ("\u{ab}a\u{bb}.b", Postgres, Some("\"a\".b"), "quotes of another language"),
-            ("a.b@link", Oracle, Some("a.b"), "a database link"),
+            ("a.b@link", Oracle, None, "a database link: the table of another database"),
             ("a b.c", Generic, None, "a blank inside"),
             ("'", Postgres, None, "nothing is left"),
             ("", Postgres, None, "nothing"),

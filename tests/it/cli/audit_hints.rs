@@ -121,7 +121,6 @@ fn who_can_explains_queries_and_named_sources_that_no_grant_has() {
         (" acme.public.stores ", "help: write `acme.public.stores`\n"),
         ("'acme.public.stores'", "help: write `acme.public.stores`\n"),
         ("acme.public.stores;", "help: write `acme.public.stores`\n"),
-        ("acme.public.stores@link", "help: write `acme.public.stores`\n"),
         ("`acme`.`public`.`stores`", "help: write `\"acme\".\"public\".\"stores\"`\n"),
         ("SELECT 1", "help: give a query with `--query`\n"),
     ] {
@@ -129,6 +128,10 @@ fn who_can_explains_queries_and_named_sources_that_no_grant_has() {
         let error = dir.command(command).arg(text).stderr();
         assert!(error.ends_with(help), "{text}: {error}");
     }
+    // The table of another database is not the one without the link.
+    let linked = "audit who-can --policy policy.json --connection dw --resource acme.public.stores@link";
+    let error = dir.command(linked).stderr();
+    assert!(error.contains("is not a valid name on `dw`") && !error.contains("help:"), "{error}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod audit_calls;
 mod audit_exposure;
 mod audit_hints;
 mod audit_lint;
+mod audit_projects;
 mod audit_report;
 mod audit_sarif;
 mod audit_suggest;

@@ -27,7 +27,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 
 pub use digest::sha256;
-pub use name::WrittenName;
+pub use name::{WrittenName, project_with_dot};
 
 use portcullis::base::quoted;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};

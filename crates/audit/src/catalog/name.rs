@@ -27,7 +27,10 @@ impl WrittenName<'_> {
     /// Parts that no name of the dialect can have, such as an inner dot in BigQuery, become a malformed name.
     pub fn write(self, dialect: Dialect, text: &mut String) {
         match self {
-            Self::Whole(name) => text.push_str(name),
+            Self::Whole(name) => match project_with_dot(name, dialect) {
+                Some(name) => text.push_str(&name),
+                None => text.push_str(name),
+            },
             Self::Parts { catalog, schema, table, unquoted } => {
                 let parts = catalog.into_iter().chain([schema, table]);
                 let is_bare = unquoted && dialect.bare_fold().apply_ascii(b'a') == b'A';
@@ -46,6 +49,24 @@ impl WrittenName<'_> {
             }
         }
     }
+}
+
+/// Returns `project:dataset.table` of BigQuery, which `bq ls` prints, as `project.dataset.table`; `None` for another name.
+///
+/// The colon in `example.com:project.dataset.table` belongs to the project, as domains have dots.
+///
+/// ```
+/// use portcullis::name::Dialect;
+/// use portcullis_audit::catalog::project_with_dot;
+///
+/// assert_eq!(project_with_dot("p:ds.people", Dialect::BigQuery).as_deref(), Some("p.ds.people"));
+/// assert_eq!(project_with_dot("p.ds.people", Dialect::BigQuery), None);
+/// ```
+pub fn project_with_dot(name: &str, dialect: Dialect) -> Option<String> {
+    let (project, rest) = name.rsplit_once(':').filter(|_| dialect == Dialect::BigQuery)?;
+    let is_domain = project.contains('.') && !project.contains(':');
+    let is_table = rest.split('.').count() == 2;
+    (is_table && !is_domain).then(|| format!("{project}.{rest}"))
 }
 
 /// Appends `part`; `first` is the first part of the name, or `None` if `part` is the first.
@@ -81,4 +102,26 @@ fn is_plain(byte: u8) -> bool {
 
 fn unfolded(byte: u8, fold: Fold) -> bool {
     fold.apply_ascii(byte) == byte
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dialect, project_with_dot};
+
+    #[test]
+    fn colon_after_a_project_is_a_dot_and_a_colon_after_a_domain_is_not() {
+        for (name, expected) in [
+            ("p:ds.people", Some("p.ds.people")),
+            ("my-project:ds.people", Some("my-project.ds.people")),
+            ("`p:ds.people`", Some("`p.ds.people`")),
+            ("example.com:p:ds.people", Some("example.com:p.ds.people")),
+            ("example.com:p.ds.people", None),
+            ("example.com:p.ds", None),
+            ("p.ds.people", None),
+            ("p:people", None),
+        ] {
+            assert_eq!(project_with_dot(name, Dialect::BigQuery).as_deref(), expected, "{name}");
+            assert_eq!(project_with_dot(name, Dialect::Generic), None, "{name}");
+        }
+    }
 }

@@ -64,9 +64,11 @@ fn of_record(
     if record.is_of_manager() {
         return Ok(());
     }
+    let is_foreign = record.is_of_another_program();
     let mut first = None;
     for line in record.lines() {
         let read = match line {
+            Line::Text(line) if is_foreign => framed(&line, frames, &mut foreign),
             Line::Text(line) => framed(&line, frames, each),
             Line::LeftOut => {
                 return Err(Unread::new(
@@ -94,7 +96,10 @@ fn of_prefix(
         if reading.is_of_manager() {
             return Ok(());
         }
-        match framed(reading.text, frames, each) {
+        let is_foreign = reading.is_of_another_program();
+        let read =
+            if is_foreign { framed(reading.text, frames, &mut foreign) } else { framed(reading.text, frames, each) };
+        match read {
             Ok(()) => return Ok(()),
             Err(Unread { why, .. }) => {
                 first.get_or_insert(Unread { why, help: Some(reading.printer.plain()) });
@@ -102,6 +107,11 @@ fn of_prefix(
         }
     }
     Err(first.unwrap_or_else(|| not_json(text)))
+}
+
+/// Rejects a decision in a line of another program: a client may have sent it.
+fn foreign(_: &ReplayRequest<'_>) -> Result<(), Unread> {
+    Err(Unread::new("expected a line of `portcullis`, found a line of another program", None))
 }
 
 fn not_json(text: &[u8]) -> Unread {

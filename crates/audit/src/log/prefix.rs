@@ -41,6 +41,22 @@ impl Unprefixed<'_> {
     pub(super) fn is_of_manager(&self) -> bool {
         self.tag == Some(b"systemd")
     }
+
+    /// Whether the prefix names a program other than Portcullis. Its text may be that of a client.
+    pub(super) fn is_of_another_program(&self) -> bool {
+        self.tag.is_some_and(|tag| !is_ours(tag))
+    }
+}
+
+/// The number of digits of the short id of a container, which Docker gives as the name of the program.
+const CONTAINER_ID: usize = 12;
+
+/// Whether the name of a program may be that of Portcullis: `portcullis`, a container or unit with this word, or an id of
+/// a container.
+pub(super) fn is_ours(program: &[u8]) -> bool {
+    let program = program.to_ascii_lowercase();
+    let is_id = program.len() >= CONTAINER_ID && program.iter().all(u8::is_ascii_hexdigit);
+    is_id || memchr::memmem::find(&program, b"portcullis").is_some()
 }
 
 /// An instant: of RFC 3339, with a space instead of its `T`, or with an offset without a colon.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::prefix::is_ours;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
@@ -27,6 +28,25 @@ const LINES: [&str; 13] = [
 /// The members with the program that wrote the line, if journald recorded it.
 const IDENTIFIER: &str = "SYSLOG_IDENTIFIER";
 
+/// Members with which a gateway records an HTTP request: a line beside them is the text of a client. So is a line beside a
+/// [`STATUS`] that is a number.
+const OF_REQUESTS: [&str; 11] = [
+    "client_ip",
+    "httpRequest",
+    "http_user_agent",
+    "remote_addr",
+    "remote_ip",
+    "request",
+    "requestMethod",
+    "request_method",
+    "request_uri",
+    "upstream_addr",
+    "user_agent",
+];
+
+/// The member with the status of an HTTP response, or the level of a message.
+const STATUS: &str = "status";
+
 /// The member with the time of a record of Google Cloud, which removes the time from the line.
 const TIMESTAMP: &str = "timestamp";
 
@@ -37,6 +57,8 @@ pub(super) struct Record<'t> {
     members: Vec<(&'static str, &'t RawValue)>,
     identifier: Option<&'t RawValue>,
     timestamp: Option<&'t RawValue>,
+    /// Whether a gateway recorded an HTTP request.
+    is_of_request: bool,
 }
 
 /// A line in a record.
@@ -62,6 +84,14 @@ impl<'t> Record<'t> {
     /// Whether the service manager wrote the line, about the service itself.
     pub(super) fn is_of_manager(&self) -> bool {
         self.identifier.is_some_and(|identifier| identifier.get() == "\"systemd\"")
+    }
+
+    /// Whether a program other than Portcullis wrote the line. Its text may be that of a client.
+    pub(super) fn is_of_another_program(&self) -> bool {
+        let is_foreign = |identifier: &RawValue| {
+            serde_json::from_str::<Text<'_>>(identifier.get()).is_ok_and(|name| !is_ours(name.0.as_bytes()))
+        };
+        self.is_of_request || self.identifier.is_some_and(is_foreign)
     }
 
     /// Whether the record is one of journald.
@@ -134,6 +164,12 @@ impl<'t> Deserialize<'t> for Record<'t> {
                         record.members.push((known, map.next_value()?));
                     } else if name == IDENTIFIER {
                         record.identifier = Some(map.next_value()?);
+                    } else if name == STATUS {
+                        let status: &RawValue = map.next_value()?;
+                        record.is_of_request |= is_number(status);
+                    } else if OF_REQUESTS.contains(&&*name) {
+                        record.is_of_request = true;
+                        map.next_value::<IgnoredAny>()?;
                     } else if name == TIMESTAMP {
                         record.timestamp = Some(map.next_value()?);
                     } else {

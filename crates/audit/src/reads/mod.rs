@@ -14,7 +14,7 @@
 //! **Limits.** A name without its database or schema matches every table whose name has this suffix, because only the
 //! session of the connection determines the table. A wildcard table of BigQuery matches every table with its prefix.
 //! Tables that views and functions read are not included. [`Reads::beyond`] has the names of table functions,
-//! procedures, functions in a schema, and statements that are not queries. A text that neither reading explains is an
+//! procedures, functions that are not built in, and statements that are not queries. A text that neither reading explains is an
 //! error with a position: report it.
 //!
 //! ```
@@ -28,6 +28,7 @@
 //! # Ok::<(), portcullis_audit::reads::Unreadable>(())
 //! ```
 
+mod built_in;
 mod calls;
 mod followed;
 mod lexical;

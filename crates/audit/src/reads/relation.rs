@@ -13,6 +13,7 @@ const FULL: usize = 3;
 /// Returns the table that `name` refers to; `None` if no grant can name it.
 pub(super) fn table(name: &ObjectName, dialect: Dialect) -> Option<Table> {
     let text = text(name, dialect)?;
+    let text = if dialect == Dialect::Databricks { without_version(text) } else { text };
     let wildcard = dialect == Dialect::BigQuery && text.contains('*');
     let named = if wildcard {
         GrantSource::Pattern(Pattern::parse(&text.replace('`', ""), dialect).ok()?)
@@ -53,6 +54,21 @@ fn text(name: &ObjectName, dialect: Dialect) -> Option<String> {
         return Some(format!("{}.PUBLIC.{}", identifier(database, dialect), identifier(table, dialect)));
     }
     Some(parts.iter().map(|part| identifier(part, dialect)).collect::<Vec<_>>().join("."))
+}
+
+/// Returns a name of Databricks without the version after it: `people@v1`, or a time of 17 digits.
+fn without_version(name: String) -> String {
+    let (bare, quote) = name.strip_suffix('`').map_or((name.as_str(), ""), |bare| (bare, "`"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match bare.rsplit_once('@') {
+        Some((table, version))
+            if version.strip_prefix(['v', 'V']).is_some_and(is_number)
+                || (version.len() == 17 && is_number(version)) =>
+        {
+            format!("{table}{quote}")
+        }
+        _ => name,
+    }
 }
 
 /// Returns the name in `IDENTIFIER('db.schema.table')`.

@@ -100,13 +100,17 @@ pub(super) struct From {
     before: Option<usize>,
     /// Whether the visitor is in a subquery of the `FROM`, in which the aliases are not visible.
     is_hidden: bool,
+    /// Whether a table other than Oracle's `DUAL` is in the `FROM`.
+    has_columns: bool,
 }
 
 impl From {
     pub(super) fn of(select: &Select, dialect: Dialect) -> Self {
         let mut factors = Vec::new();
         select.from.iter().for_each(|tables| collect(tables, &mut factors));
-        let mut all = Self { aliases: HashMap::new(), factors: HashMap::new(), before: None, is_hidden: false };
+        let has_columns = factors.iter().any(|factor| !is_dual(factor));
+        let mut all =
+            Self { aliases: HashMap::new(), factors: HashMap::new(), before: None, is_hidden: false, has_columns };
         for (index, factor) in factors.into_iter().enumerate() {
             all.factors.insert(ptr::from_ref(factor), index);
             if let Some(alias) = alias(factor, dialect) {
@@ -131,10 +135,21 @@ impl From {
         };
     }
 
+    pub(super) fn has_columns(&self) -> bool {
+        self.has_columns
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         let index = self.aliases.get(name);
         !self.is_hidden && index.is_some_and(|index| self.before.is_none_or(|before| *index < before))
     }
+}
+
+/// Whether a table is `DUAL` or `SYS.DUAL`.
+fn is_dual(factor: &TableFactor) -> bool {
+    let TableFactor::Table { name, args: None, .. } = factor else { return false };
+    let last = name.0.last().and_then(|part| part.as_ident());
+    name.0.len() <= 2 && last.is_some_and(|last| last.value.eq_ignore_ascii_case("dual"))
 }
 
 /// Returns the tables of a `FROM`, including joins in parentheses, in the order of the visit.

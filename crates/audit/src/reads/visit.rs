@@ -11,6 +11,7 @@ use sqlparser::ast::{
 };
 use sqlparser::tokenizer::Location;
 
+use super::built_in::is_built_in;
 use super::relation::{folded, table};
 use super::scope::{From, With};
 use super::words::{Call, Candidate, Certainty};
@@ -70,6 +71,32 @@ const UNFOLDING: &[&str] = &[
 /// The prefixes of BigQuery's built-in functions.
 const OWN: &[&str] = &["aead", "d3a_count", "hll_count", "keys", "kll_quantiles", "kll_quantiles_int64", "net", "safe"];
 
+/// The formats of files that Databricks reads by their path: ``delta.`/mnt/people` ``.
+const FORMATS: &[&str] = &["avro", "binaryfile", "csv", "delta", "iceberg", "json", "orc", "parquet", "text", "xml"];
+
+/// Names without parentheses that Oracle reads without a call.
+const PSEUDO_COLUMNS: &[&str] = &[
+    "column_value",
+    "connect_by_iscycle",
+    "connect_by_isleaf",
+    "current_date",
+    "current_timestamp",
+    "dbtimezone",
+    "level",
+    "localtimestamp",
+    "ora_rowscn",
+    "rowid",
+    "rownum",
+    "sessiontimezone",
+    "sysdate",
+    "systimestamp",
+    "uid",
+    "user",
+];
+
+/// The pseudo columns of sequences, which `running` knows.
+const SEQUENCE: &[&str] = &["currval", "nextval"];
+
 /// Max characters of a name, function or statement in a report.
 const MAX_CHARS: usize = 100;
 
@@ -87,6 +114,8 @@ pub(super) struct Visitor {
     relations: HashSet<Location>,
     /// The positions of names that are columns of the tree.
     columns: HashSet<Location>,
+    /// The positions of the methods and fields of objects, which `method` records with their object.
+    members: HashSet<Location>,
     /// The positions of words that the tree contains as tables, but that only precede tables.
     modifiers: HashSet<Location>,
 }
@@ -100,6 +129,7 @@ impl Visitor {
             outer_froms: Vec::new(),
             relations: HashSet::new(),
             columns: HashSet::new(),
+            members: HashSet::new(),
             modifiers: modifiers.iter().copied().collect(),
             tables: BTreeMap::new(),
             beyond: BTreeSet::new(),
@@ -191,7 +221,11 @@ impl Visitor {
         }
         match table(name, self.dialect) {
             Some(table) => {
-                self.tables.insert(table.display(self.dialect), table);
+                let text = table.display(self.dialect);
+                if self.dialect == Dialect::Databricks && is_file(&text) {
+                    return self.beyond(text);
+                }
+                self.tables.insert(text, table);
             }
             None => self.beyond(name.to_string()),
         }
@@ -216,24 +250,45 @@ impl Visitor {
         self.beyond(format!("{name}()"));
     }
 
-    /// Records a function of a schema in an expression. Functions without a schema are built in: `running` knows those
-    /// that read more.
+    /// Records a function in an expression that is not built in. `running` knows the built-in ones that read more than
+    /// their arguments.
     fn function(&mut self, function: &Function) {
-        let first = function.name.0.first().and_then(|part| part.as_ident());
-        // In BigQuery, one pair of backquotes may be around several parts.
-        let is_path = |part: &&Ident| self.dialect == Dialect::BigQuery && part.value.contains('.');
-        let has_schema = function.name.0.len() > 1 || first.is_some_and(|part| is_path(&part));
-        let first = first.map(|part| part.value.to_ascii_lowercase()).unwrap_or_default();
-        let first = first.split('.').next().unwrap_or_default();
-        let is_built_in =
-            !has_schema || first == "pg_catalog" || (self.dialect == Dialect::BigQuery && OWN.contains(&first));
-        if !is_built_in {
+        let parts: Vec<String> = function.name.0.iter().filter_map(|part| part.as_ident()).map(lower).collect();
+        let path = parts.join(".");
+        let is_built_in = match path.split_once('.') {
+            None => is_built_in(&path, self.dialect),
+            Some(("pg_catalog", _)) => true,
+            Some((first, _)) => self.dialect == Dialect::BigQuery && OWN.contains(&first),
+        };
+        let is_method = start(function).is_some_and(|at| self.members.contains(&at));
+        if !is_built_in && !is_method {
             self.beyond(format!("{}()", function.name));
+        }
+    }
+
+    /// Records a function without parentheses in Oracle: a name where no table with columns is visible.
+    fn unparenthesized(&mut self, parts: &[Ident]) {
+        let has_columns = self.froms.is_empty() || self.froms.iter().any(From::has_columns);
+        let last = parts.last().map(lower).unwrap_or_default();
+        let is_value = if parts.len() == 1 { PSEUDO_COLUMNS } else { SEQUENCE }.contains(&last.as_str());
+        let is_member = parts.first().is_some_and(|part| self.members.contains(&part.span.start));
+        if self.dialect == Dialect::Oracle && !has_columns && !is_value && !is_member {
+            self.beyond(ObjectName::from(parts.to_vec()).to_string());
         }
     }
 
     /// Records a function of a package or an object, whose result is used further: `hr.pay(1).total()`.
     fn method(&mut self, root: &Expr, chain: &[AccessExpr]) {
+        let parts = chain.iter().filter_map(|part| match part {
+            AccessExpr::Dot(part) => Some(part),
+            AccessExpr::Subscript(_) => None,
+        });
+        self.members.extend(std::iter::once(root).chain(parts).filter_map(|part| match part {
+            Expr::Identifier(name) => Some(name.span.start),
+            Expr::CompoundIdentifier(parts) => parts.first().map(|name| name.span.start),
+            Expr::Function(function) if !ptr::eq(part, root) => start(function),
+            _ => None,
+        }));
         if !matches!(root, Expr::Identifier(_) | Expr::CompoundIdentifier(_)) {
             return;
         }
@@ -397,12 +452,34 @@ impl sqlparser::ast::Visitor for Visitor {
             Expr::CompoundFieldAccess { root, access_chain } => self.method(root, access_chain),
             Expr::Identifier(name) => {
                 self.columns.insert(name.span.start);
+                self.unparenthesized(std::slice::from_ref(name));
             }
-            Expr::CompoundIdentifier(parts) => self.columns.extend(parts.first().map(|part| part.span.start)),
+            Expr::CompoundIdentifier(parts) => {
+                self.columns.extend(parts.first().map(|part| part.span.start));
+                self.unparenthesized(parts);
+            }
             _ => {}
         }
         ControlFlow::Continue(())
     }
+}
+
+/// Whether a name is the path of files: ``delta.`/mnt/people` ``.
+fn is_file(name: &str) -> bool {
+    name.split_once('.').is_some_and(|(format, path)| {
+        let format = format.trim_matches('`');
+        FORMATS.iter().any(|known| known.eq_ignore_ascii_case(format)) && path.contains(['/', ':'])
+    })
+}
+
+/// Returns the position of the name of a function.
+fn start(function: &Function) -> Option<Location> {
+    function.name.0.first()?.as_ident().map(|part| part.span.start)
+}
+
+/// Returns the text of an identifier in lower case.
+fn lower(part: &Ident) -> String {
+    part.value.to_ascii_lowercase()
 }
 
 /// Whether a function is `IDENTIFIER`, whose argument is a name.

@@ -10,6 +10,7 @@ use portcullis::model::{Api, Connection, Expiry, Grant, GrantKind, Operation, Po
 use portcullis::name::{CanonicalName, Name, NameBuffer, undecorated};
 use portcullis::query::{NamedSource, NormalForm, looks_like_query};
 use portcullis::snapshot::Snapshot;
+use portcullis_audit::catalog::project_with_dot;
 use portcullis_audit::near_names::{self, Hint, OtherSegments};
 use portcullis_audit::near_texts;
 use portcullis_audit::reads::{Followed, Unfollowed};
@@ -176,6 +177,9 @@ fn cannot_tell(other: &OtherSegments, text: &str, connection: &Connection, near:
 fn source_of(args: &SourceArgs, connection: &Connection, policy: &Policy) -> anyhow::Result<RequestedSource> {
     let SourceArgs { resource, query, named_source } = args;
     if let Some(text) = resource {
+        if let Some(name) = project_with_dot(text, connection.dialect()) {
+            bail!("expected a dot after the project, found a colon in {}\nhelp: write {}", quoted(text), quoted(&name));
+        }
         CanonicalName::read(text, connection.dialect(), &mut NameBuffer::new()).map_err(|error| {
             let help = match undecorated(text, connection.dialect()) {
                 Some(name) => format!("\nhelp: write {}", quoted(&name)),
