@@ -43,8 +43,8 @@ fn no_character_but_the_star_makes_a_wildcard() {
         if !character.is_ascii() && character.is_alphanumeric() {
             continue;
         }
-        let encoded =
-            character.encode_utf8(&mut [0; 4]).bytes().fold(String::new(), |text, byte| format!("{text}%{byte:02x}"));
+        let bytes = character.to_string().into_bytes();
+        let encoded = bytes.iter().map(|byte| format!("%{byte:02x}")).collect::<Vec<_>>().concat();
         for label in [character.to_string(), encoded] {
             let entry = Entry::parse(&format!("https://{label}.a.example/"));
             assert!(!entry.is_ok_and(|entry| entry.is_wildcard_host()), "{label:?}");
