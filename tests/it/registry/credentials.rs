@@ -4,6 +4,9 @@ use portcullis::model::SecretDigest;
 use portcullis_registry::record::{Client, ClientKind, Role, Ticket, TicketKind, Urls};
 use portcullis_registry::{Actor, Credential, NewAccess, NewToken, Registry, RegistryError, UserEdit};
 
+/// A reason, what happens to the credentials, and what comes of a change by each of them.
+type Loss = (&'static str, fn(&mut Registry, &Actor), [&'static str; 2]);
+
 fn root() -> Actor {
     Actor::new("root", "2026-11-22T12:00:00Z".parse().unwrap()).unwrap().for_all_users()
 }
@@ -58,9 +61,7 @@ fn start() -> (Registry, [Actor; 2], Client) {
 
 #[test]
 fn a_change_is_refused_after_its_credential_or_rights_have_ended() {
-    /// Takes away what the credentials of `ana` are based on.
-    type Lose = fn(&mut Registry, &Actor);
-    let losses: [(&str, Lose, [&str; 2]); 4] = [
+    let losses: [Loss; 4] = [
         ("nothing", |_, _| {}, ["done", "done"]),
         (
             "disabled",

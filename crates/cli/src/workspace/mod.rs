@@ -30,8 +30,8 @@ const EXAMPLES: &str = "\
 Examples:
   portcullis workspace
   portcullis workspace --db sqlite:registry.db --listen 127.0.0.1:8183
-  portcullis workspace --listen 0.0.0.0:8183 --tls-cert cert.pem --tls-key key.pem \\
-      --public-url https://workspace.example.com
+  portcullis workspace --listen 0.0.0.0:8183 --tls-cert cert.pem \\
+      --tls-key key.pem --public-url https://workspace.example.com
 
 Sign users in at an OpenID provider:
   portcullis workspace --public-url https://workspace.example.com \\
