@@ -8,7 +8,7 @@ use url::{ParseError, Position};
 
 use super::header::Referer;
 use super::list;
-use super::url::{Origin, Scheme, has_encoded_star, has_user_info, parse};
+use super::url::{Origin, Scheme, has_user_info, parse};
 use crate::base::{is_same, quoted, starts_with};
 
 /// A URL from which a token may be used, in canonical form.
@@ -129,16 +129,6 @@ pub enum EntryError {
         /// The text.
         found: Box<str>,
     },
-    /// The host has a `*` that is not written as `*`: it is percent-encoded, or a character that URL parsers turn into
-    /// `*`.
-    #[error(
-        "{} has a `*` in its host that is written as another character: write subdomains as in `https://*.carto.com/`",
-        shown(found)
-    )]
-    EncodedStar {
-        /// The text.
-        found: Box<str>,
-    },
     /// The wildcard is not followed by a host.
     #[error(
         "{} names no host after the `*`: write the host whose subdomains are meant, as in `https://*.carto.com/`",
@@ -178,7 +168,7 @@ impl Entry {
     ///
     /// - If `text` is not an absolute `http` or `https` URL, or has user info or a fragment (N7.1).
     /// - If `text` is a list of URLs.
-    /// - If the host has a `*` other than a first label before a host (N7.5), an encoded `*`, or an empty label.
+    /// - If the host has a `*` other than a first label before a host (N7.5), or an empty label.
     ///
     /// ```
     /// use portcullis::referer::{Entry, EntryError};
@@ -203,11 +193,7 @@ impl Entry {
         if url.fragment().is_some() {
             return Err(EntryError::Fragment { found: text.into(), instead: url[..Position::AfterQuery].into() });
         }
-        let host = url.host_str().unwrap_or_default();
-        if has_encoded_star(text, host) {
-            return Err(EntryError::EncodedStar { found: text.into() });
-        }
-        let (wildcard, host) = wildcard(text, host)?;
+        let (wildcard, host) = wildcard(text, url.host_str().unwrap_or_default())?;
         let host_length = host.len();
         let (reach, tail_length) = match (url.path(), url.query()) {
             ("/" | "/*", None) => (Reach::Site, 1),

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use url::{SyntaxViolation, Url};
 
 use super::list::urls;
-use super::url::{has_encoded_star, with_standard_path};
+use super::url::with_standard_path;
 
 /// Whether a list of entries accepts a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,8 +57,7 @@ fn entry(text: &str) -> Option<Url> {
     let empty_labels = labels.iter().filter(|label| label.is_empty()).count();
     let has_empty_label = empty_labels > usize::from(is_rooted);
     let is_list = [text, url.as_str()].into_iter().any(|text| urls(text).is_some());
-    let has_wrong_star = rest.unwrap_or(host).contains('*') || has_encoded_star(text, host);
-    let is_wrong = url.fragment().is_some() || has_wrong_star || has_empty_label || is_list;
+    let is_wrong = url.fragment().is_some() || rest.unwrap_or(host).contains('*') || has_empty_label || is_list;
     if is_wrong { None } else { Some(url) }
 }
 

@@ -76,20 +76,6 @@ pub(super) fn has_user_info(text: &str) -> bool {
     text.get(authority(text)).is_some_and(|authority| authority.contains('@'))
 }
 
-/// Returns whether `host`, the parsed host of `text`, has a `*` or the dot after it that `text` does not write as such
-/// (N7.5).
-///
-/// Parsing decodes `%2a`, and maps characters such as the fullwidth `＊` to `*` and `。` to a dot. Only a `*` that a
-/// person can see may widen an entry.
-pub(super) fn has_encoded_star(text: &str, host: &str) -> bool {
-    if !host.contains('*') {
-        return false;
-    }
-    let written = text.get(authority(text)).unwrap_or_default().replace(IGNORED, "");
-    let written = written.trim_start();
-    written.matches('*').count() != host.matches('*').count() || (host.starts_with("*.") && !written.starts_with("*."))
-}
-
 /// Normalizes the path of `text`, an `http` or `https` URL, if the crate `url` reads it otherwise than the WHATWG rules:
 ///
 /// - `url` keeps a drive letter such as `C:` when `..` follows it. By the rules only a `file` URL keeps it.

@@ -35,7 +35,6 @@ mod plain;
 mod postgres;
 mod properties;
 mod quoting;
-mod referer_stars;
 mod referer_urls;
 mod registry;
 mod regressions;

@@ -244,7 +244,7 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
             Some(entry) => format!("no browser sends a fragment: write {entry}").into(),
             None => "remove the `#` and all after it: no browser sends a fragment".into(),
         },
-        EntryError::HostStar { .. } | EntryError::EncodedStar { .. } | EntryError::EmptyWildcard { .. } => {
+        EntryError::HostStar { .. } | EntryError::EmptyWildcard { .. } => {
             "in a host a `*` replaces whole labels in front of a domain, as in `https://*.carto.com/`".into()
         }
         EntryError::Invalid { .. } => propose("write a URL", with_scheme(text), text),
@@ -258,7 +258,6 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::UserInfo { .. } => "the referer has user info".to_owned(),
         EntryError::Fragment { .. } => format!("{shown} has a fragment"),
         EntryError::HostStar { .. } => format!("{shown} has a `*` inside its host"),
-        EntryError::EncodedStar { .. } => format!("{shown} has a `*` in its host that is written as another character"),
         EntryError::EmptyWildcard { .. } => format!("{shown} names no domain after the `*`"),
         EntryError::Invalid { source, .. } => format!("{shown} is not a URL: {source}"),
     };
