@@ -329,7 +329,6 @@ fn near_misses_suggest_a_fix() {
             "resource \u{201c}public\u{201d}.\u{201c}roads\u{201d}",
             "write `\"public\".\"roads\"`, which grant 9 (pattern `public.*`) covers",
         ),
-        ("pg", "resource public.roads@other", "write `public.roads`, which grant 9 (pattern `public.*`) covers"),
         ("pg", "resource public.`roads", "dialect `postgres` quotes with double quotes"),
         (
             "carto_dw",

@@ -108,7 +108,7 @@ fn password_comes_from_the_environment_or_the_password_file_and_is_never_shown()
         (world.dir.command("audit lint").arg("--db").arg(&whole), "the URL of `--db` has a password"),
         (world.dir.command("audit diff").arg(&whole).arg("x.json"), "the URL of `--db` has a password"),
         (world.dir.command("serve --listen 127.0.0.1:0").arg("--db").arg(&whole), "the URL of `--db` has a password"),
-        (world.dir.command("validate").arg(&whole), "it is the URL of a registry"),
+        (world.dir.command("validate").arg(&whole), "expected a path, found a URL"),
         (world.dir.command("validate --policy").arg(&whole), ""),
         (world.dir.command("").arg(&whole), "unrecognized subcommand"),
         (add("e").arg(&whole), "unexpected argument"),
