@@ -40,7 +40,10 @@ fn without_password(path: &str) -> Result<(), String> {
     let scheme = path.split_once(':').map_or("", |(scheme, _)| scheme);
     let help = match &*scheme.to_lowercase() {
         "http" | "https" => "download the file, and write its path",
-        "postgres" | "postgresql" => "write the path of a file; the URL of a registry belongs to `--db`",
+        "postgres" | "postgresql" => {
+            "write the path of a file; if a database is meant, give its password as `PGPASSWORD`, or the whole URL as \
+             `PORTCULLIS_DB` (`--db`) or `PORTCULLIS_CATALOG` (`workspace --catalog`)"
+        }
         _ => "write the path of a file, such as `./data.json`",
     };
     Err(format!("expected a path, found a URL with the scheme `{}:`\nhelp: {help}", Escaped::whole(scheme)))

@@ -91,7 +91,10 @@ fn mistakes_in_a_catalog_of_a_database_are_refused() {
     let with_password = format!("postgres://ana:{PASSWORD}@127.0.0.1/db");
     for (args, want) in [
         (&["--catalog", "postgres://127.0.0.1:1/db"][..], "add `--catalog-connection NAME`"),
-        (&["--catalog", &with_password, "--catalog-connection", "dw"], "whole URL as `PORTCULLIS_CATALOG`"),
+        (
+            &["--catalog", &with_password, "--catalog-connection", "dw"],
+            "the whole URL as `PORTCULLIS_DB` (`--db`) or `PORTCULLIS_CATALOG`",
+        ),
         (&["--catalog", "postgres://127.0.0.1/db?sslmode=allow", "--catalog-connection", "dw"], "sslmode"),
         (&["--catalog-connection", "dw"], "no effect without a catalog"),
         (&["--catalog", "none.csv", "--catalog-connection", "dw"], "cannot read"),
