@@ -1,6 +1,7 @@
 //! A limit on the sign-ins that ask the provider at once: of all browsers, of one address, and of one browser.
 //!
-//! A provider may take seconds to refuse a made-up answer. Whoever sends many of them waits for their own, and others do not.
+//! A provider may take seconds to refuse a made-up answer. A client that sends many of them waits for its own, and no other
+//! client waits.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};

@@ -49,7 +49,7 @@ impl Registry {
             && actor.now < ticket.expires
         {
             let answer = answer(&ticket, once)?;
-            // Whoever made the change may still wait until it is durable: no answer is repeated before.
+            // The client that made the change may still wait until it is durable. No answer is repeated before that.
             change.records.commit()?;
             return Ok(Answered::Before(answer));
         }

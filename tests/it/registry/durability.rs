@@ -122,7 +122,7 @@ fn crashes_lose_no_token_whose_creation_was_reported() {
     assert_eq!(trail.len(), kept.len());
 }
 
-/// The server may commit a change, announce it, and lose it in a crash before anybody was told that it was made. The next
+/// The server may commit a change, announce it, and lose it in a crash before it is reported. The next
 /// change gets its revision and its number.
 #[test]
 fn follower_notices_that_its_last_change_was_undone() {
