@@ -12,7 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The number of sign-ins at once.
 const OF_ALL: usize = 128;
 
-/// The number of sign-ins of one address at once: many users may be behind one.
+/// The number of sign-ins of one address at once: many users may share one.
 const OF_ADDRESS: usize = 32;
 
 /// The number of sign-ins of one browser at once: its tabs.
