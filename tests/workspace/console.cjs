@@ -841,7 +841,7 @@ const screenshots = async (browser) => {
     token("Road atlas", "--apis", "maps", "--connection", "carto_dw", "--source", "acme.shared.roads*", "--referer", "https://*.example.com", "--expiration-date", "3d");
     workspace.run("credentials", "update", "token", "Road atlas", "--add-grant", "carto_dw,acme.tiles.*");
     workspace.run("credentials", "rotate", "token", "Top stores widget");
-    const application = JSON.parse(workspace.run("credentials", "create", "spa", "--title", "Store atlas", "--apis", "maps", "--grant", "carto_dw,acme.shared.*",
+    const application = JSON.parse(workspace.run("credentials", "create", "spa", "--title", "Atlas", "--apis", "maps", "--grant", "carto_dw,acme.shared.*",
       "--callback", "https://atlas.example.com/callback", "--web-origin", "https://atlas.example.com", "--format", "json")).client_id;
     const consent = new URLSearchParams({ client_id: application, redirect_uri: "https://atlas.example.com/callback", response_type: "code",
       scope: "openid profile offline_access read:tokens", state: "s", code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", code_challenge_method: "S256" });
@@ -856,7 +856,7 @@ const screenshots = async (browser) => {
     for (const [look, viewport, colorScheme] of looks) {
       const page = await context(browser, site, { viewport, colorScheme });
       const stranger = await context(browser, {}, { viewport, colorScheme });
-      const shot = (name, of = page) => of.screenshot({ path: path.join(shots, `${name}-${look}.png`) });
+      const shot = (name, of = page, options = {}) => of.screenshot({ path: path.join(shots, `${name}-${look}.png`), ...options });
       await stranger.goto(`${site.url}/`);
       await shot("sign-in", stranger);
       await page.goto(`${site.url}/credentials/tokens`);
@@ -866,7 +866,7 @@ const screenshots = async (browser) => {
       await page.fill("#try-source", "acme.sales.stores");
       await page.waitForSelector("#decision .badge.deny");
       await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
-      await shot("wizard");
+      await shot("wizard", page, { fullPage: true });
       await page.click("[data-pick]");
       await page.fill("#picker-text", "roads");
       await page.waitForFunction(() => [...document.querySelectorAll("dialog li")].filter((it) => it.textContent.includes(".roads")).length === 6);
