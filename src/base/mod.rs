@@ -9,6 +9,7 @@ mod json_path;
 mod nearest;
 mod quote;
 mod segment;
+mod system;
 mod text;
 mod time;
 
@@ -19,5 +20,6 @@ pub use json_path::{JsonPath, Step};
 pub use nearest::nearest;
 pub use quote::{Escaped, MAX_QUOTED, is_bidi, is_control, is_invisible, is_unsafe, quoted};
 pub use segment::SegmentFault;
+pub use system::{system_words, unreadable_words, unwritable_words};
 pub(crate) use text::{is_same, starts_with};
 pub use time::{InstantError, Timestamp};

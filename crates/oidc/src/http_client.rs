@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::base::unreadable_words;
+
 use http::header::{CONNECTION, HOST};
 use http::uri::Scheme;
 use http::{HeaderValue, Request, Response, Uri};
@@ -50,7 +52,7 @@ pub(crate) enum HttpError {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// The file cannot be read.
-    #[error("cannot read `{}`: {error}", path.display())]
+    #[error("cannot read `{}`: {}", path.display(), unreadable_words(path, error))]
     Read {
         /// The file.
         path: PathBuf,
