@@ -58,6 +58,7 @@ mod postgres;
 mod postgres_url;
 pub mod record;
 mod scopes;
+mod sizes;
 mod spans;
 mod sqlite;
 mod storage;

@@ -9,6 +9,7 @@ use super::error::{Problems, Result, invalid, refused};
 use super::lists::{Which, token_with_id};
 use super::named_sources::check_granted;
 use super::record::{Grant, Token, TrailEntry, Usage};
+use super::sizes::check_sizes;
 use super::spans::{expiry_meant, span_meant};
 use super::storage::{Declarations, Declared, Records, TicketFilter, TokenFilter};
 use super::words::{did_you_mean, quoted};
@@ -517,6 +518,7 @@ fn checked(declared: &mut dyn Declared, draft: &Draft, before: Option<&Token>) -
         }
     }
     problems.keep(check_storable(draft));
+    problems.keep(check_sizes(draft, before));
     let settled = problems.keep(settle(&connections, declared, std::slice::from_ref(draft)));
     let settled = settled.and_then(|(mut tokens, warnings)| Some((tokens.pop()?, warnings)));
     if let Some((token, _)) = &settled {
