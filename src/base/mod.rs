@@ -12,6 +12,7 @@ mod segment;
 mod system;
 mod text;
 mod time;
+mod wrapped;
 
 pub(crate) use fetch::{fetch, fetch_lines};
 pub use home::unexpanded_home;
@@ -23,3 +24,5 @@ pub use segment::SegmentFault;
 pub use system::{system_words, unreadable_words, unwritable_words};
 pub(crate) use text::{is_same, starts_with};
 pub use time::{InstantError, Timestamp};
+pub use wrapped::unwrapped;
+pub(crate) use wrapped::{PAIRS, is_around};

@@ -11,7 +11,7 @@ use openidconnect::{
     LogoutRequest, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
     RedirectUrl, RequestTokenError, Scope, TokenResponse as _, UserInfoUrl,
 };
-use portcullis::base::{is_browsed_host, quoted};
+use portcullis::base::{is_browsed_host, quoted, unwrapped};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
@@ -103,7 +103,7 @@ fn has_one_spelling(text: &str, url: &Url) -> bool {
 
 /// Returns the issuer that `text` means: with `https`, without the parts that no issuer has.
 fn meant(text: &str) -> Option<String> {
-    let text = text.trim_matches(|character: char| character.is_whitespace() || "\"'`".contains(character));
+    let text = &*unwrapped(text).replace('\\', "/");
     let is_local = text.starts_with("localhost") || text.starts_with("127.") || text.starts_with("[::1]");
     let url = match (text.contains("://"), is_local) {
         (true, _) => Url::parse(text),
@@ -532,7 +532,10 @@ mod tests {
             ("https://a.example:/t", "https://a.example/t"),
             ("http://localhost:80", "http://localhost"),
             ("\"https://a.example\"", "https://a.example"),
-            ("https:\\\\a.example", example),
+            ("https:\\\\a.example", "https://a.example"),
+            ("(https://a.example)", "https://a.example"),
+            ("<https://a.example/t>", "https://a.example/t"),
+            ("https://a.example,", "https://a.example"),
             ("https://a.example\\t", "https://a.example/t"),
             ("https://a.example/.well-known/openid-configuration", "https://a.example"),
             ("https://a.example/.well-known/openid-configuration/", "https://a.example"),

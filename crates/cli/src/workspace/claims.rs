@@ -1,7 +1,7 @@
 //! Value parsers of the options of the sign-in, which are compared with what the provider sends: a value that no provider
 //! sends is refused.
 
-use portcullis::base::is_unsafe;
+use portcullis::base::{is_unsafe, unwrapped};
 
 use crate::bounds::expected;
 use crate::credentials::word;
@@ -27,7 +27,7 @@ pub(super) fn scope(text: &str) -> Result<String, String> {
 pub(super) fn domain(text: &str) -> Result<String, String> {
     one_of("--oidc-allow-domain", text, "example.com", |text| {
         let host = text.rsplit(['@', '/']).find(|part| !part.is_empty()).unwrap_or_default();
-        let name = host.trim_matches(['"', '\'', '`']).trim_start_matches("*.").trim_matches('.');
+        let name = unwrapped(host).trim_start_matches("*.").trim_matches('.');
         let is_label = |label: &str| {
             !label.is_empty()
                 && !label.starts_with('-')
@@ -109,7 +109,7 @@ fn given(text: &str, is_valid: bool, what: &str, instead: &str) -> Result<String
 /// Parses a value of `option`, which `read` returns if it is the same. The error of a list has each of its values.
 fn one_of(option: &str, text: &str, example: &str, read: impl Fn(&str) -> Option<String>) -> Result<String, String> {
     let is_separator = |character: char| matches!(character, ',' | ';') || character.is_whitespace();
-    let items: Vec<&str> = text.split(is_separator).filter(|item| !item.is_empty()).collect();
+    let items: Vec<&str> = unwrapped(text).split(is_separator).filter(|item| !item.is_empty()).collect();
     let what = match option {
         "--oidc-scope" => "one scope",
         _ => "the part of e-mail addresses after the `@`, without subdomains",
@@ -161,6 +161,9 @@ mod tests {
                 ("::1", "example.com"),
                 ("[::1]", "example.com"),
                 ("\"acme.com\"", "acme.com"),
+                ("(acme.com)", "acme.com"),
+                ("<ana@acme.com>", "acme.com"),
+                ("[\"a.com\", \"b.com\"]", "--oidc-allow-domain a.com b.com"),
                 ("acme.com:443", "example.com"),
                 ("acme.com,corp", "example.com"),
                 ("x..y", "example.com"),
@@ -189,6 +192,7 @@ mod tests {
                 ("*", "email"),
                 ("caf\u{e9}", "email"),
                 (" groups", "groups"),
+                ("[groups]", "groups"),
                 ("groups profile", "--oidc-scope groups profile"),
                 ("groups,profile", "--oidc-scope groups profile"),
             ],
