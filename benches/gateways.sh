@@ -5,18 +5,20 @@
 # Each row is a gateway with one way, compared with the same gateway without a check and with the sidecar in the same round.
 # All ways of a round run one after another, in another order each round, and each with new processes. The requests are
 # those of load.sh: 1,000 tokens, all allowed. The gateway forwards them to an nginx that answers at once. With UPSTREAM=file,
-# the gateway answers by itself: the cost of a check is then the largest share.
+# the gateway answers by itself, if it can: the cost of a check is then the largest share.
 #
 # Ways, selected by WAYS="nginx-none nginx-module …":
 # - nginx-none: no check
 # - nginx-module, nginx-lua: the engine inside
 # - nginx-sidecar: `auth_request` to `portcullis serve`
+# - nginx-njs: the script of nginx, which asks `portcullis serve`
 # - nginx-constant: `auth_request` to a server of nginx that answers 204: what the hop costs without a decision
 # - envoy-none, envoy-module: Envoy without a check, and with the engine inside
 # - envoy-denials: the engine inside, without dynamic metadata of allowed requests
 # - envoy-sidecar, envoy-http: `ext_authz` over gRPC and over HTTP to `portcullis serve`
 # - haproxy-none: HAProxy without a check
 # - haproxy-sidecar, haproxy-spoe: HAProxy with the Lua script and with SPOE to `portcullis serve`
+# - caddy-none, caddy-sidecar, traefik-none, traefik-sidecar: Caddy and Traefik without a check, and with `portcullis serve`
 #
 # The processor time of the gateway and the sidecar is comparable on a busy machine too.
 #
@@ -27,7 +29,10 @@ rounds=${1:-31}
 seconds=${2:-1}
 # The first of the ports from PORT to PORT + 91.
 port=${PORT:-18200}
-ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-denials envoy-sidecar envoy-http haproxy-none haproxy-sidecar haproxy-spoe}
+# Ways that cannot answer by themselves.
+forwarding="nginx-njs caddy-none caddy-sidecar traefik-none traefik-sidecar"
+[[ ${UPSTREAM:-proxy} != file ]] || forwarding=
+ways=${WAYS:-nginx-none nginx-module nginx-lua nginx-sidecar nginx-constant envoy-none envoy-module envoy-denials envoy-sidecar envoy-http haproxy-none haproxy-sidecar haproxy-spoe $forwarding}
 target=$(realpath "${CARGO_TARGET_DIR:-target}")
 sidecar=$target/release/portcullis
 # What runs inside a gateway is built as docs/gateways.md installs it.
@@ -140,10 +145,27 @@ nginx-sidecar() {
         proxy_set_header X-Portcullis-Token-Id \$token_id;" "$(auth_request sidecar)"
 }
 nginx-constant() { nginx_with "$1" "$port" "" "" "auth_request /check;" "$(auth_request constant)"; }
+nginx-njs() {
+    forwards njs
+    sidecar
+    { echo "daemon off; pid $folder/njs.pid; $(addresses "$examples/nginx-njs.conf")"; } |
+        sed "s#modules/#/usr/lib/nginx/&#; s#portcullis.js#$examples/&#; s/^http {/& access_log off; keepalive_requests 1000000;/" >"$folder/njs.conf"
+    free "$port"
+    start nginx -p "$folder" -e "$folder/log" -c "$folder/njs.conf"
+    await "$port"
+}
+examples=$PWD/examples/gateways
+# Prints the configuration $1 with the addresses of this run.
+addresses() {
+    sed "s/127.0.0.1:8080/127.0.0.1:$port/; s/127.0.0.1:8181/127.0.0.1:$((port + 81))/; s/127.0.0.1:8184/127.0.0.1:$((port + 83))/
+        s/127.0.0.1:9000/127.0.0.1:$((port + 90))/" "$1"
+}
+# Fails for a way that always forwards.
+forwards() { [[ ${UPSTREAM:-proxy} != file ]] || { echo "$1 cannot answer by itself: unset UPSTREAM" >&2; return 1; }; }
 # Starts an Envoy with one worker and the example $1. With UPSTREAM=file, it answers by itself.
 envoy_with() {
     sed "s/port_value: 8080/port_value: $port/; s/port_value: 8181/port_value: $((port + 81))/; s/127.0.0.1:8181/127.0.0.1:$((port + 81))/
-        s/port_value: 9000/port_value: $((port + 90))/; s#/etc/portcullis/policy.json#$folder/policy.json#" "examples/gateways/$1.yaml" >"$folder/envoy.yaml"
+        s/port_value: 9000/port_value: $((port + 90))/; s#/etc/portcullis/policy.json#$folder/policy.json#" "$examples/$1.yaml" >"$folder/envoy.yaml"
     [[ ${UPSTREAM:-proxy} != file ]] || sed -i 's/route: {cluster: apis}/direct_response: {status: 200}/' "$folder/envoy.yaml"
     # The filter of the module, from its name to its last option.
     [[ ${2:-} != unchecked ]] || sed -i '/- name: portcullis/,/cors_origins/d' "$folder/envoy.yaml"
@@ -165,10 +187,8 @@ envoy-http() { sidecar && envoy_with envoy-http; }
 
 # Starts a HAProxy with one thread and the example $1, in which $2 is changed. With UPSTREAM=file, it answers by itself.
 haproxy_with() {
-    local examples=$PWD/examples/gateways
-    sed "s/127.0.0.1:8080/127.0.0.1:$port/; s/127.0.0.1:8181/127.0.0.1:$((port + 81))/; s/127.0.0.1:8184/127.0.0.1:$((port + 83))/
-        s/127.0.0.1:9000/127.0.0.1:$((port + 90))/; s#/etc/haproxy/#$examples/#; s/^    daemon/    nbthread 1/
-        /^    \(log\|chroot\|stats\|user\|group\) /d; ${2:-}" "$examples/$1.cfg" >"$folder/haproxy.cfg"
+    addresses "$examples/$1.cfg" | sed "s#/etc/haproxy/#$examples/#; s/^    daemon/    nbthread 1/
+        /^    \(log\|chroot\|stats\|user\|group\) /d; ${2:-}" >"$folder/haproxy.cfg"
     [[ ${UPSTREAM:-proxy} != file ]] || sed -i 's/^    default_backend apis/    http-request return status 200/' "$folder/haproxy.cfg"
     free "$port"
     start haproxy -db -f "$folder/haproxy.cfg"
@@ -177,6 +197,32 @@ haproxy_with() {
 haproxy-none() { haproxy_with haproxy '/lua/d'; }
 haproxy-sidecar() { sidecar && haproxy_with haproxy; }
 haproxy-spoe() { sidecar && haproxy_with haproxy-spoe; }
+
+# Starts a Caddy with one thread for Go and the example, in which $1 is changed.
+caddy_with() {
+    forwards caddy
+    addresses "$examples/Caddyfile" | sed "s/127.0.0.1:2019/off/; $1" >"$folder/Caddyfile"
+    free "$port"
+    GOMAXPROCS=1 HOME=$folder start caddy run --adapter caddyfile --config "$folder/Caddyfile"
+    await "$port"
+}
+caddy-none() { caddy_with '/^\t\tforward_auth/,/^\t\t}/d'; }
+caddy-sidecar() { sidecar && caddy_with ''; }
+
+# Starts a Traefik with one thread for Go and the example, in which $1 of the routes is changed.
+traefik_with() {
+    forwards traefik
+    addresses "$examples/traefik-routes.yaml" | sed "$1" >"$folder/traefik-routes.yaml"
+    addresses "$examples/traefik.yaml" | sed "s#/etc/traefik#$folder#" >"$folder/traefik.yaml"
+    free "$port"
+    GOMAXPROCS=1 start traefik --configFile="$folder/traefik.yaml"
+    await "$port"
+    # It listens before it has its routes.
+    for _ in {1..200}; do [[ $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/") == 404 ]] || return 0; sleep 0.05; done
+    return 1
+}
+traefik-none() { traefik_with 's/\[headers, portcullis\]/[headers]/'; }
+traefik-sidecar() { sidecar && traefik_with ''; }
 
 # Prints the processor time of the gateway, of its workers and of the sidecar, in ticks. The upstream does not count.
 ticks() {

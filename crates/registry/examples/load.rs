@@ -1,8 +1,12 @@
-//! Fills a registry with many tokens and measures it: `load URL TOKENS`. `benches/registry.sh` runs it.
+//! Fills a registry with many tokens and measures it: `load URL TOKENS`. With `load http ADDRESS`, measures a workspace on it, with
+//! the access token of the variable `ACCESS_TOKEN`. `benches/registry.sh` runs both.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use portcullis::authorizer::{Clock, SystemClock};
@@ -14,7 +18,7 @@ use portcullis_registry::{Actor, Location, NewToken, Registry, TokenQuery};
 
 /// The number of clients that create tokens at the same time, and of tokens of each.
 const CLIENTS: usize = 16;
-const TOKENS: usize = 50;
+const TOKENS: usize = 100;
 
 /// The number of repeated reads.
 const READS: usize = 20;
@@ -27,6 +31,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(url), Some(tokens)) = (arguments.next(), arguments.next()) else {
         return Err("name a registry and a number of tokens: `load postgres:///portcullis 1000000`".into());
     };
+    if url == "http" {
+        return create_over_http(&tokens, &std::env::var("ACCESS_TOKEN")?);
+    }
     let location: Location = url.parse()?;
     let admin = Actor::new("load", SystemClock.now())?.for_all_users();
     let mut registry = Registry::open(&location, true)?;
@@ -113,31 +120,101 @@ fn list(registry: &mut Registry, admin: &Actor) -> Result<(), Box<dyn Error>> {
 
 /// Measures clients that create tokens at once.
 fn create(location: &Location, admin: &Actor) -> Result<(), Box<dyn Error>> {
-    let clients: Vec<_> = (0..CLIENTS)
-        .map(|client| {
-            let (location, actor) = (location.clone(), admin.clone());
-            std::thread::spawn(move || -> Result<Vec<Duration>, String> {
-                let mut registry = Registry::open(&location, true).map_err(|error| error.to_string())?;
-                let create = |at: usize| {
-                    let new = NewToken {
-                        name: Some(format!("load {} {client} {at}", std::process::id())),
-                        apis: vec!["maps".into()],
-                        grants: vec![("dw".into(), format!("db.tables.t{at}"))],
-                        ..NewToken::default()
-                    };
-                    let started = Instant::now();
-                    registry.create_token(&actor, &new).map_err(|error| error.to_string())?;
-                    Ok(started.elapsed())
-                };
-                (0..TOKENS).map(create).collect()
-            })
+    at_once("create", |client| {
+        let (location, actor) = (location.clone(), admin.clone());
+        let mut registry = Registry::open(&location, true).map_err(|error| error.to_string())?;
+        Ok(move |at| {
+            let new = NewToken {
+                name: Some(name(client, at)),
+                apis: vec!["maps".into()],
+                grants: vec![("dw".into(), format!("db.tables.t{at}"))],
+                ..NewToken::default()
+            };
+            registry.create_token(&actor, &new).map(drop).map_err(|error| error.to_string())
         })
-        .collect();
-    let mut times = Vec::new();
-    for client in clients {
-        times.extend(client.join().map_err(|_| "a client panicked")??);
+    })
+}
+
+/// Measures clients of the workspace at `address` that create tokens at once, each over one connection.
+fn create_over_http(address: &str, access_token: &str) -> Result<(), Box<dyn Error>> {
+    at_once("create over HTTP", |client| {
+        let (host, access_token) = (address.to_owned(), access_token.to_owned());
+        let stream = TcpStream::connect(address).map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        let mut stream = BufReader::new(stream);
+        Ok(move |at| {
+            let name = name(client, at);
+            let body = format!(
+                r#"{{"name":"{name}","allowed_apis":["maps"],"grants":[{{"connection_name":"dw","source":"db.tables.t{at}"}}]}}"#
+            );
+            let request = format!(
+                "POST /v3/tokens HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {access_token}\r\n\
+                 Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            stream.get_mut().write_all(request.as_bytes()).map_err(|error| error.to_string())?;
+            let answer = answer(&mut stream).map_err(|error| error.to_string())?;
+            if answer.starts_with("HTTP/1.1 201 ") { Ok(()) } else { Err(format!("expected 201, found {answer}")) }
+        })
+    })
+}
+
+/// Reads an answer with a `Content-Length`, and returns its first line and its body.
+fn answer(stream: &mut BufReader<TcpStream>) -> Result<String, Box<dyn Error>> {
+    let (mut first, mut length) = (String::new(), 0);
+    stream.read_line(&mut first)?;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        match line.split_once(':') {
+            Some((name, value)) if name.eq_ignore_ascii_case("content-length") => length = value.trim().parse()?,
+            Some(_) => {}
+            None => break,
+        }
     }
-    report(&format!("create, {CLIENTS} clients"), times);
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(first + &String::from_utf8(body)?)
+}
+
+/// Returns the name of a token that differs in each run.
+fn name(client: usize, at: usize) -> String {
+    format!("load {} {client} {at}", std::process::id())
+}
+
+/// Measures clients that create tokens at once. `connect` returns what a client calls for each token.
+fn at_once<C: FnMut(usize) -> Result<(), String>>(
+    what: &str,
+    connect: impl Fn(usize) -> Result<C, String> + Sync,
+) -> Result<(), Box<dyn Error>> {
+    let mut times = Vec::new();
+    let (connected, started) = (Barrier::new(CLIENTS), Instant::now());
+    let run = |client| {
+        let create = connect(client);
+        // Every client counts, also one that cannot connect.
+        connected.wait();
+        let mut create = create?;
+        let create_one = |at| {
+            let started = Instant::now();
+            create(at).map(|()| started.elapsed())
+        };
+        (0..TOKENS).map(create_one).collect::<Result<Vec<Duration>, String>>()
+    };
+    std::thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS)
+            .map(|client| {
+                let run = &run;
+                scope.spawn(move || run(client))
+            })
+            .collect();
+        for client in clients {
+            times.extend(client.join().map_err(|_| "a client panicked")??);
+        }
+        Ok::<_, Box<dyn Error>>(())
+    })?;
+    let per_second = times.len() as u128 * 1_000 / started.elapsed().as_millis().max(1);
+    report(&format!("{what}, {CLIENTS} clients"), times);
+    println!("{what:40} {per_second:>9} tokens/s");
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use super::definition::NUL;
 use super::error::{Problems, RegistryError, Result, invalid, refused};
 use super::lists::check_version;
 use super::record::{NamedSource, Token};
+use super::sizes::check_query_size;
 use super::storage::{Declared, Records, TokenFilter};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject};
@@ -82,7 +83,7 @@ impl Change<'_> {
     pub fn create_named_source(&mut self, name: &str, query: &str, connection: Option<&str>) -> Result<NamedSource> {
         let mut problems = Problems::default();
         problems.keep(check_name(name));
-        let query = problems.keep(sql(query).map_err(|error| error.because("invalid_query")));
+        let query = problems.keep(sql(query));
         if self.records.named_sources()?.iter().any(|known| known.name == name) {
             let help = format!("`portcullis named-sources update {name}` changes it");
             let message = format!("named source {} exists already", quoted(name));
@@ -109,7 +110,7 @@ impl Change<'_> {
         versions: Option<&[String]>,
         edit: &NamedSourceEdit,
     ) -> Result<NamedSource> {
-        let query = edit.query.as_deref().map(sql).transpose().map_err(|error| error.because("invalid_query"))?;
+        let query = edit.query.as_deref().map(sql).transpose()?;
         let before = find(&mut *self.records, name)?;
         check_version(versions, &before.version())?;
         let mut after = before.clone();
@@ -210,11 +211,13 @@ pub(super) fn check_granted(declared: &mut dyn Declared, token: &Token, before: 
     Ok(())
 }
 
-/// Returns the query as written, if it is valid (N4).
+/// Returns the query as written, if it is valid (N4) and not too long.
 fn sql(text: &str) -> Result<String> {
-    match Query::parse(text, MAX_QUERY_BYTES) {
-        Ok(_) if text.contains('\0') => Err(invalid(NUL, "remove the character")),
-        Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(invalid(error.to_string(), "write the SQL of the named source")),
-    }
+    check_query_size(text)?;
+    let refused = match Query::parse(text, MAX_QUERY_BYTES) {
+        Ok(_) if text.contains('\0') => invalid(NUL, "remove the character"),
+        Ok(_) => return Ok(text.to_owned()),
+        Err(error) => invalid(error.to_string(), "write the SQL of the named source"),
+    };
+    Err(refused.because("invalid_query"))
 }

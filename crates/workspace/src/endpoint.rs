@@ -232,7 +232,12 @@ async fn answer(workspace: Arc<Workspace>, endpoint: &'static Endpoint, mut requ
     let (parts, body) = request.into_parts();
     let body = match endpoint.body {
         Some((shape, is_required)) => {
-            let body = read_body(&parts.headers, body, shape, is_required).await?;
+            let bytes = body_of(body).await?;
+            // A check of a token writes nothing.
+            if !endpoint.scope.starts_with("read:") {
+                workspace.count_bytes(&identity, bytes.len())?;
+            }
+            let body = read_body(&parts.headers, &bytes, shape, is_required)?;
             // The caller may have lost its rights while the body arrived.
             identity = caller(&workspace, &endpoint.method, &parts.headers).await?;
             check_scope(endpoint, &identity)?;
@@ -249,13 +254,7 @@ fn check_scope(endpoint: &Endpoint, identity: &Identity) -> Result<(), Problem> 
     if endpoint.scope.is_empty() { Ok(()) } else { identity.require(endpoint.scope) }
 }
 
-async fn read_body(
-    headers: &HeaderMap,
-    body: Body,
-    shape: &'static Shape,
-    is_required: bool,
-) -> Result<Object, Problem> {
-    let bytes = body_of(body).await?;
+fn read_body(headers: &HeaderMap, bytes: &[u8], shape: &'static Shape, is_required: bool) -> Result<Object, Problem> {
     if bytes.is_empty() && !is_required {
         return Ok(Object::default());
     }
@@ -267,7 +266,7 @@ async fn read_body(
         let message = "the body is not declared as JSON";
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "json_expected", message, help));
     }
-    read(&bytes, shape)
+    read(bytes, shape)
 }
 
 /// Reads a body up to the limit.

@@ -74,6 +74,14 @@ impl Problem {
             .with(RETRY_AFTER, &seconds.to_string())
     }
 
+    /// Creates the problem of a user who writes too much. The user may write again after `seconds`.
+    pub(crate) fn too_many_bytes(seconds: u64) -> Self {
+        let help = format!("wait {seconds} s before the next change");
+        let message = "the changes of the user have too many bytes";
+        Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_bytes", message, help)
+            .with(RETRY_AFTER, &seconds.to_string())
+    }
+
     pub(crate) fn of_details(details: Vec<Detail>) -> Option<Self> {
         (!details.is_empty()).then(|| Self { status: StatusCode::BAD_REQUEST, details, headers: Vec::new() })
     }
@@ -238,7 +246,7 @@ fn in_bodies(reason: &str) -> (&'static str, Option<&'static str>) {
         "unknown_dialect" => ("/dialect", None),
         "not_case_sensitive" => ("/case_sensitive", Some("leave `case_sensitive` out: only dialect `redshift` has it")),
         "connection_in_use" => ("", Some("remove these grants and named sources first")),
-        "invalid_query" => ("/query", None),
+        "invalid_query" | "query_too_long" => ("/query", None),
         "invalid_expiry" | "expiry_is_fixed" => ("/expiration_date", None),
         "invalid_span" => ("/overlap", None),
         "invalid_scope" => ("/scopes", None),

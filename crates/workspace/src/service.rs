@@ -51,6 +51,10 @@ pub enum OpenError {
     Authorities(#[from] AuthorityError),
 }
 
+/// The bytes of the changes of one user: 16 MiB at once, then one MiB a minute. Every server reads all records, so one user must not
+/// fill the registry faster than an administrator can notice it.
+const BYTES: Rate = Rate { burst: (16 << 20) as f64, per_second: (1 << 20) as f64 / 60.0 };
+
 /// A workspace on an open registry.
 #[derive(Debug)]
 pub struct Workspace {
@@ -63,6 +67,8 @@ pub struct Workspace {
     previews: Previews,
     /// Counts the requests of each caller.
     rates: Rates,
+    /// Counts the bytes of the changes of each user.
+    bytes: Rates,
     /// Counts the failed attempts of each client at each address.
     failures: Rates,
     /// Counts the failed attempts of each address, whatever the client or the login link.
@@ -134,6 +140,7 @@ impl Workspace {
             sign_in,
             previews: Previews::default(),
             rates: Rates::new(Rate { burst: 10.0 * rate, per_second: rate }),
+            bytes: Rates::new(BYTES),
             failures: Rates::new(Rate { burst: 20.0, per_second: 0.5 }),
             failures_of_addresses: Rates::new(Rate { burst: 100.0, per_second: 1.0 }),
             sign_in_log: LogLimit::default(),
@@ -280,10 +287,11 @@ impl Workspace {
         self.rates.take(caller).map_err(Problem::too_many)
     }
 
-    /// Checks whether the address `from` may present a secret of `client` again after its failed attempts. Attempts of other
-    /// addresses and for other clients do not count: nobody locks a client out of its own address.
-    pub(crate) fn may_try(&self, client: &str, from: &str) -> Result<(), u64> {
-        self.failures.check(&format!("{client} {from}"))
+    /// Counts the bytes of a change that `identity` makes.
+    pub(crate) fn count_bytes(&self, identity: &Identity, bytes: usize) -> Result<(), Problem> {
+        // A body has at most a MiB, which a float holds exactly.
+        let count = u32::try_from(bytes).map_or(f64::INFINITY, f64::from);
+        self.bytes.take_many(&identity.user, count).map_err(Problem::too_many_bytes)
     }
 
     /// Counts a failed attempt of the address `from` to present a secret of `client`.
@@ -294,9 +302,7 @@ impl Workspace {
     /// known or not.
     pub(crate) fn count_failure(&self, client: &str, from: &str) -> Result<(), u64> {
         self.count_failure_of(from)?;
-        // The next attempt is refused, not this one.
-        let _ = self.failures.take(&format!("{client} {from}"));
-        Ok(())
+        self.failures.take(&format!("{client} {from}"))
     }
 
     /// Counts a failed attempt of the address `from`.

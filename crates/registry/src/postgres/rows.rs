@@ -1,6 +1,6 @@
 //! Records as rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgRow};
@@ -23,6 +23,16 @@ use portcullis::model::{GrantKind, SecretDigest};
 
 type Query = sqlx::query::Query<'static, Postgres, PgArguments>;
 type QueryAs<R> = sqlx::query::QueryAs<'static, Postgres, R, PgArguments>;
+
+macro_rules! select {
+    ($where:literal) => {
+        concat!(
+            "SELECT id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at FROM tokens ",
+            $where,
+            " ORDER BY id"
+        )
+    };
+}
 
 impl PostgresRecords<'_> {
     /// Returns the rows of a query whose answer may be large.
@@ -81,6 +91,28 @@ impl PostgresRecords<'_> {
             columns::token(row, grants)
         };
         rows.into_iter().map(token).collect()
+    }
+
+    /// Returns the tokens with the id, the digest, or the owner and name of one of `tokens`, by id.
+    fn tokens_like(&mut self, tokens: &[Token]) -> Result<Vec<Token>> {
+        /// Each list fits into the memory that the server gives to one step of a query, and is looked up in an index.
+        const AT_ONCE: usize = 1_000;
+        let mut found = BTreeMap::new();
+        for tokens in tokens.chunks(AT_ONCE) {
+            let texts = |text: fn(&Token) -> String| tokens.iter().map(text).collect::<Vec<_>>();
+            let query = sqlx::query_as(select!(
+                "WHERE id IN (SELECT unnest($1::text[]) UNION ALL \
+                 SELECT id FROM unnest($2::bytea[]) AS given (sha256) JOIN tokens USING (sha256) UNION ALL \
+                 SELECT id FROM unnest($3::text[], $4::text[]) AS given (owner, name) JOIN tokens USING (owner, name))"
+            ))
+            .bind(texts(|token| token.id.clone()))
+            .bind(tokens.iter().map(|token| token.digest.as_bytes().to_vec()).collect::<Vec<_>>())
+            .bind(texts(|token| token.owner.clone()))
+            .bind(texts(|token| token.name.clone()));
+            let rows: Vec<TokenRow> = self.all(query)?;
+            found.extend(self.with_grants(rows)?.into_iter().map(|token| (token.id.clone(), token)));
+        }
+        Ok(found.into_values().collect())
     }
 
     /// Inserts `tokens` by the statement `insert`, and their grants, which may not exist.
@@ -211,15 +243,6 @@ impl Records for PostgresRecords<'_> {
     }
 
     fn tokens(&mut self, which: TokenFilter<'_>) -> Result<Vec<Token>> {
-        macro_rules! select {
-            ($where:literal) => {
-                concat!(
-                    "SELECT id, owner, name, sha256, allowed_apis, referers, expiration_date, created_at FROM tokens ",
-                    $where,
-                    " ORDER BY id"
-                )
-            };
-        }
         let query = match which {
             TokenFilter::All => sqlx::query_as(select!("")),
             TokenFilter::Owner(owner) => sqlx::query_as(select!("WHERE owner = $1")).bind(sought(owner)),
@@ -237,17 +260,7 @@ impl Records for PostgresRecords<'_> {
                  WHERE type = 'named_source' AND md5(source) = md5($1) AND source = $1)"
             ))
             .bind(sought(name)),
-            TokenFilter::Like(tokens) => {
-                let texts = |text: fn(&Token) -> String| tokens.iter().map(text).collect::<Vec<_>>();
-                sqlx::query_as(select!(
-                    "WHERE id = ANY ($1::text[]) OR sha256 = ANY ($2::bytea[]) \
-                     OR (owner, name) IN (SELECT * FROM unnest($3::text[], $4::text[]))"
-                ))
-                .bind(texts(|token| token.id.clone()))
-                .bind(tokens.iter().map(|token| token.digest.as_bytes().to_vec()).collect::<Vec<_>>())
-                .bind(texts(|token| token.owner.clone()))
-                .bind(texts(|token| token.name.clone()))
-            }
+            TokenFilter::Like(tokens) => return self.tokens_like(tokens),
         };
         let rows: Vec<TokenRow> = self.all(query)?;
         self.with_grants(rows)

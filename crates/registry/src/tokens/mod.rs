@@ -13,6 +13,7 @@ use crate::error::{Problems, Result, refused};
 use crate::lists::{Which, token_with_id};
 use crate::named_sources::check_granted;
 use crate::record::{Token, TrailEntry, Usage};
+use crate::sizes::check_sizes;
 use crate::storage::{Declarations, Declared, TicketFilter};
 use crate::words::quoted;
 use crate::{Actor, Change, Registry, Subject};
@@ -480,6 +481,7 @@ fn checked(declared: &mut dyn Declared, draft: &Draft, before: Option<&Token>) -
         }
     }
     problems.keep(check_storable(draft));
+    problems.keep(check_sizes(draft, before));
     let settled = problems.keep(settle(&connections, declared, std::slice::from_ref(draft)));
     let settled = settled.and_then(|(mut tokens, warnings)| Some((tokens.pop()?, warnings)));
     if let Some((token, _)) = &settled {

@@ -137,6 +137,11 @@ async fn read(console: Arc<Console>, identity: Identity, mut request: Request) -
     let parameters = parameters.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let query = Form::read(request.uri().query().unwrap_or_default().as_bytes());
     let (parts, body) = request.into_parts();
-    let form = Form::read(&body_of(body).await?);
+    let body = body_of(body).await?;
+    // The preview of a form of tokens writes nothing.
+    if !["/new/preview", "/edit/preview"].iter().any(|end| parts.uri.path().ends_with(end)) {
+        console.workspace.count_bytes(&identity, body.len())?;
+    }
+    let form = Form::read(&body);
     Ok(Visit { console, identity, method: parts.method, headers: parts.headers, query, form, parameters })
 }

@@ -26,8 +26,9 @@ struct Presented {
 ///
 /// # Errors
 ///
-/// Unknown clients and wrong secrets get the same error. After 20 failures an address is blocked for this client. After 100, its
-/// failures are answered with the time to wait.
+/// Unknown clients and wrong secrets get the same error. After 20 failures for a client, or 100 for several, further failures of
+/// the address are answered with the time to wait. A valid secret is always accepted: nobody guesses one, and a stranger at the
+/// same address does not lock the client out.
 pub(super) async fn authenticate(
     workspace: &Workspace,
     headers: &HeaderMap,
@@ -37,7 +38,6 @@ pub(super) async fn authenticate(
     let Presented { id, secret } = presented(headers, form)?;
     // The digest has one length, whatever text was presented.
     let (tried, from) = (SecretDigest::of(&id).to_hex(), address_name(peer));
-    workspace.may_try(&tried, &from).map_err(OauthError::too_many)?;
     // The digest is computed first, whether or not the client exists.
     let digest = SecretDigest::of(&secret);
     let client = workspace.look(move |registry| registry.client_for_login(&id)).await?;
