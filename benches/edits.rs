@@ -1,6 +1,6 @@
 //! Measures edits of single tokens in a large policy, and their effect on readers.
 //!
-//! Run `cargo bench --bench edits [-- tokens...]`. The default is 100,000 tokens. The results are:
+//! Run `cargo bench -p portcullis-benches --bench edits [-- tokens...]`. The default is 100,000 tokens. The results are:
 //!
 //! - one edit, from the JSON of the token to a swapped snapshot, by the number of earlier edits;
 //! - single decisions of one reader: without edits, with 1,000 edits a second, and with edits without a pause.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Draws the rows of `cargo bench --bench rows` as an SVG: `benches/figure.sh OUTPUT [TOKENS] > FIGURE`. OUTPUT has what the
-# benchmark printed; TOKENS (100000) chooses the table. Each bar is a whole decision, as a multiple of the hashed floor.
+# Draws the rows of `cargo bench -p portcullis-benches --bench rows` as an SVG: `benches/figure.sh OUTPUT [TOKENS] >
+# FIGURE`. OUTPUT has what the benchmark printed; TOKENS (100000) chooses the table. Each bar is a whole decision, as a multiple of the hashed floor.
 set -euo pipefail
 awk -F ' *[|] *' -v wanted="${2:-100000}" '
     /^[0-9]+ tokens/ { current = $1 + 0 }

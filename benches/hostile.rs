@@ -6,8 +6,9 @@
 //! policy and names are made for each other. `docs/design.md` explains the bounds.
 //!
 //! ```console
-//! cargo bench --bench hostile                # all shapes cargo bench --bench hostile -- order 20000 # only shapes
-//! with `order` in their description, with 20,000 patterns each
+//! cargo bench -p portcullis-benches --bench hostile                  # all shapes
+//! # Only shapes with `order` in their description, with 20,000 patterns each:
+//! cargo bench -p portcullis-benches --bench hostile -- order 20000
 //! ```
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,8 +1,8 @@
 //! Measures a compiled policy from its file to the first decision, and compares it with reading the file alone.
 //!
-//! Run `cargo bench --bench open [-- tokens...]`. The default is 100,000 tokens. The file has just been written and is
-//! in the cache of the system, so the result is the time for copying, computing checksums and verifying, without the
-//! disk.
+//! Run `cargo bench -p portcullis-benches --bench open [-- tokens...]`. The default is 100,000 tokens. The file has just
+//! been written and is in the cache of the system, so the result is the time for copying, computing checksums and
+//! verifying, without the disk.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

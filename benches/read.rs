@@ -1,6 +1,6 @@
 //! Measures an HTTP request in process: from method, target, headers and body to allow or deny, among 1,000 tokens.
 //!
-//! `cargo bench --bench read` prints a table:
+//! `cargo bench -p portcullis-benches --bench read` prints a table:
 //!
 //! - `tile`: the most frequent request of a map, with the headers of a browser.
 //! - `tile, encoded names`: a tile with a connection and a name that must be decoded.

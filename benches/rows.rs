@@ -1,7 +1,7 @@
 //! Measures decisions of one kind at a time, each as a multiple of the hashed floor. The requests are from a second
 //! workload, on which the engine was not tuned.
 //!
-//! `cargo bench --bench rows` prints a table at 1,000 and at 100,000 tokens. Arguments are other numbers of tokens.
+//! `cargo bench -p portcullis-benches --bench rows` prints a table at 1,000 and at 100,000 tokens. Arguments are other numbers of tokens.
 //!
 //! The floor and the engine decide the same batches of requests in turn. A figure is the median of the batches.
 //!

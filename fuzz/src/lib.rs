@@ -1,27 +1,27 @@
-//! The properties of the fuzz targets. Ordinary tests use them too: `tests/it/fuzzed` defines them.
+//! The properties of the fuzz targets. Ordinary tests use them too: `tests/engine/fuzzed` defines them.
 
 // The targets do not use all helpers of the tests.
 #[allow(dead_code)]
-#[path = "../../tests/it/choices.rs"]
+#[path = "../../tests/engine/choices.rs"]
 mod choices;
-#[path = "../../tests/it/document.rs"]
+#[path = "../../tests/engine/document.rs"]
 mod document;
 #[allow(dead_code)]
-#[path = "../../tests/it/engine.rs"]
+#[path = "../../tests/engine/engine.rs"]
 mod engine;
 #[allow(dead_code)]
-#[path = "../../tests/it/fuzzed/mod.rs"]
+#[path = "../../tests/engine/fuzzed/mod.rs"]
 mod fuzzed;
 #[allow(dead_code)]
-#[path = "../../tests/it/generate.rs"]
+#[path = "../../tests/engine/generate.rs"]
 mod generate;
 #[allow(dead_code)]
-#[path = "../../tests/it/haproxy.rs"]
+#[path = "../../tests/engine/haproxy.rs"]
 mod haproxy;
 #[allow(dead_code)]
-#[path = "../../tests/it/request.rs"]
+#[path = "../../tests/engine/request.rs"]
 mod request;
-#[path = "../../tests/it/texts.rs"]
+#[path = "../../tests/engine/texts.rs"]
 mod texts;
 
 /// Checks the property of the target `name` for `input`.

@@ -1,20 +1,7 @@
 //! The name that a text with quotes, blanks or other characters around it probably means.
 
 use super::{Dialect, MAX_NAME_BYTES, Name};
-
-/// Pairs of characters that people and programs write around names.
-const PAIRS: [(char, char); 10] = [
-    ('\'', '\''),
-    ('"', '"'),
-    ('`', '`'),
-    ('[', ']'),
-    ('(', ')'),
-    ('<', '>'),
-    ('\u{2018}', '\u{2019}'),
-    ('\u{201c}', '\u{201d}'),
-    ('\u{201e}', '\u{201c}'),
-    ('\u{ab}', '\u{bb}'),
-];
+use crate::base::{PAIRS, is_around};
 
 /// Whether the character is a quote of a text program: `“`, `’`, `«`, or a mark that looks like one.
 ///
@@ -50,11 +37,9 @@ pub fn undecorated(text: &str, dialect: Dialect) -> Option<String> {
         return None;
     }
     let valid = |name: &str| (name != text && Name::parse(name, dialect).is_ok()).then(|| name.to_owned());
-    let around =
-        |character: char| character.is_whitespace() || matches!(character, ';' | ',' | '\u{feff}' | '\u{200b}');
-    let trimmed = text.trim_matches(around);
+    let trimmed = text.trim_matches(is_around);
     let inner = PAIRS.iter().find_map(|(open, close)| {
-        let inner = trimmed.strip_prefix(*open)?.strip_suffix(*close)?.trim_matches(around);
+        let inner = trimmed.strip_prefix(*open)?.strip_suffix(*close)?.trim_matches(is_around);
         (!inner.contains([*open, *close])).then_some(inner)
     });
     let requoted = || trimmed.replace(is_quote, &dialect.quote().to_string());

@@ -177,6 +177,7 @@ def outcomes(folder, upstream):
                     "denied.token_unknown": 1, "denied.source_not_granted": 3, "denied.request_not_understood": 3,
                     "policy.reloaded": 1, "policy.generation": 1, "denied.policy_unavailable": 0}
         check(expected.items() <= stats.items(), "statistics", {key: stats.get(key) for key in expected})
+        check(stats.get("policy.stale_seconds") == 0 and 0 <= stats.get("policy.age_seconds", -1) < 600, "the age of the policy", stats)
 
     three = [([], 403, "referer_missing"), ([("referer", "")], 403, "referer_missing"),
              ([("referer", "https://other.example/")], 403, "referer_not_allowed"),
@@ -273,14 +274,15 @@ def trailers(folder, upstream):
 
 def routes(folder, upstream):
     """Options of a route: its own table, no decision, and decisions without an effect."""
-    table = '{base_segment: v3, routes: [{path: "/v3/own/{connection}/{source}", api: maps}], passed_through: ["/health"]}'
+    table = {"base_segment": "v3", "routes": [{"path": "/v3/own/{connection}/{source}", "api": "maps"}], "passed_through": ["/health"]}
+    # Envoy 1.38 passes only the text of a StringValue to a route.
     route = lambda prefix, value: (
         f'{{match: {{prefix: "{prefix}"}}, route: {{cluster: apis}}, typed_per_filter_config: {{portcullis: {{"@type": '
         'type.googleapis.com/envoy.extensions.filters.http.dynamic_modules.v3.DynamicModuleFilterPerRoute, '
         'dynamic_module_config: {name: portcullis_envoy}, per_route_config_name: portcullis, filter_config: {"@type": '
-        f'type.googleapis.com/google.protobuf.{"StringValue" if value.startswith(chr(39)) else "Struct"}, value: {value}}}}}}}}}')
-    listed = ", ".join([route("/open", "{disabled: true}"), route("/v3/own", f"{{routes: {table}}}"), route("/health", f"{{routes: {table}}}"),
-                        route("/v3/maps/shadow", '\'{"shadow": true}\''), "{match: {prefix: /}, route: {cluster: apis}}"])
+        f"type.googleapis.com/google.protobuf.StringValue, value: '{json.dumps(value)}'}}}}}}}}")
+    listed = ", ".join([route("/open", {"disabled": True}), route("/v3/own", {"routes": table}), route("/health", {"routes": table}),
+                        route("/v3/maps/shadow", {"shadow": True}), "{match: {prefix: /}, route: {cluster: apis}}"])
     change = lambda text: once(text, "routes: [{match: {prefix: /}, route: {cluster: apis}}]", f"routes: [{listed}]")
     forged = ("x-portcullis-token-id", "root")
     with running(folder / "routes", upstream, change, document=policy()) as envoy:
@@ -343,6 +345,9 @@ def failures(folder, upstream):
             check((envoy.ask(GOOD, TOKEN)[0], envoy.ask(BAD, TOKEN)[0]) == (200, 403), name, "the file is removed later")
             check("a newer one is not valid" in envoy.log.read_text(), name, "later damage: no line in the log")
             check(envoy.stats().get("policy.reload_failed", 0) >= 3, name, "statistics of failures", envoy.stats())
+            # The gauges change with a request.
+            wait(lambda: envoy.ask(GOOD, TOKEN)[0] == 200 and envoy.stats().get("policy.stale_seconds", 0) >= 1, f"a {name} policy is stale")
+            check(envoy.stats()["policy.age_seconds"] >= envoy.stats()["policy.stale_seconds"], name, "the age of the policy", envoy.stats())
     # Options that are not valid: Envoy refuses its configuration and says why.
     for name, change, expected in (
         ("option", option("polcy: x"), "unknown key `polcy`"),

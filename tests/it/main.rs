@@ -1,4 +1,5 @@
-//! One binary for all integration tests.
+//! One program for the tests of the command line, the sidecar, the registry, the audits and the structure. The tests of the
+//! engine are in `tests/engine`.
 #![expect(clippy::print_stderr, reason = "a skipped test says so")]
 #![expect(
     clippy::indexing_slicing,
@@ -8,48 +9,45 @@
     reason = "a helper of tests fails as a test does"
 )]
 
-mod api;
-mod carried;
-mod cases;
-mod choices;
 mod cli;
 mod compare;
-mod compiled;
-mod document;
-mod edits;
-mod engine;
 mod exposure;
 mod forecast;
-mod fuzzed;
-mod gateway;
 mod gateway_services;
-mod generate;
-mod haproxy;
 mod layers;
 mod lint;
 mod lint_fixes;
-mod nulls;
-mod order;
-mod plain;
+mod named_sources;
 #[cfg(unix)]
 mod postgres;
-mod properties;
 mod quoting;
-mod referer_urls;
 mod registry;
-mod regressions;
 mod report;
-mod request;
 mod server;
-mod sizes;
-mod small_worlds;
-mod spellings;
-mod spop;
 mod suggest;
-mod swap;
+
+// The generators and the upstream that the tests of the engine define.
+#[expect(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../engine/choices.rs"]
+mod choices;
+#[path = "../engine/document.rs"]
+mod document;
+#[expect(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../engine/engine.rs"]
+mod engine;
+#[path = "../engine/generate.rs"]
+mod generate;
+#[path = "../engine/haproxy.rs"]
+mod haproxy;
+#[expect(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../engine/request.rs"]
+mod request;
+#[expect(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../engine/texts.rs"]
 mod texts;
-mod tower;
-mod vectors;
+#[expect(dead_code, reason = "the tests of the engine use the rest")]
+#[path = "../engine/upstream.rs"]
+mod upstream;
 
 /// Returns the root of the repository. The package of this binary is `crates/cli`.
 fn repository() -> &'static std::path::Path {

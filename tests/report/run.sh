@@ -8,7 +8,7 @@ if ! command -v chromium >/dev/null; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium >/dev/null
 fi
 if [[ -z ${PORTCULLIS:-} ]]; then
-    cargo build --locked --bin portcullis
+    cargo build --locked -p portcullis-cli --bin portcullis
     PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
 fi
 timeout 240 python3 tests/report/drive.py "$(realpath "$PORTCULLIS")" "$@"

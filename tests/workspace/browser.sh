@@ -30,7 +30,7 @@ need_modules() {
 # Builds the command, unless PORTCULLIS names one. Sets PORTCULLIS.
 need_command() {
     if [[ -z ${PORTCULLIS:-} ]]; then
-        cargo build --locked --all-features --bin portcullis
+        cargo build --locked -p portcullis-cli --all-features --bin portcullis
         PORTCULLIS=${CARGO_TARGET_DIR:-target}/debug/portcullis
     fi
     PORTCULLIS=$(realpath "$PORTCULLIS")

@@ -11,6 +11,7 @@ use crate::forks::Processes;
 use crate::options::PolicyOptions;
 use crate::signals::Blocked;
 use portcullis::Authorizer;
+use portcullis::base::system_words;
 use portcullis_http::answer::Responses;
 use portcullis_http::gateway::Reader;
 use portcullis_live::{INTERNAL, Shared, Watched};
@@ -105,7 +106,7 @@ impl pcl_policy {
                 match watched.start(&process.shared, |_| ()) {
                     Ok(thread) => _ = process.thread.set(thread),
                     Err(error) => {
-                        let error = format!("cannot start the thread that watches the file: {error}");
+                        let error = format!("cannot start the thread that watches the file: {}", system_words(&error));
                         process.shared.fail(error);
                     }
                 }

@@ -125,7 +125,7 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::any::TypeId;
 
     use clap::error::ErrorKind;
@@ -151,7 +151,7 @@ mod tests {
         ("wide-share", "report every pattern"),
     ];
 
-    fn is_number(arg: &Arg) -> bool {
+    pub(crate) fn is_number(arg: &Arg) -> bool {
         let names = arg.get_value_names().unwrap_or_default();
         names.iter().any(|name| NUMBERS.contains(&name.as_str()))
     }

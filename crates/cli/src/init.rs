@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::{Escaped, quoted};
+use portcullis::base::{Escaped, quoted, unwritable_words};
 use portcullis::model::Expiry;
 use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_secret::{Secret, SecretKind};
@@ -87,7 +87,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
             let name = file_name(&args.file);
             bail!("{name} already exists and was not changed: name another file, as in `portcullis init first.json`")
         }
-        opened => opened.with_context(|| format!("cannot create {}", file_name(&args.file)))?,
+        Err(error) => {
+            bail!("cannot create {}: {}", file_name(&args.file), unwritable_words(&args.file, &error))
+        }
+        Ok(file) => file,
     };
     let done = write(&file, &text).with_context(|| cannot_write(&args.file)).and_then(|()| {
         let name = Escaped::whole(&name);

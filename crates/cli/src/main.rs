@@ -30,6 +30,7 @@ mod init;
 mod input;
 mod inspect;
 mod lines;
+mod named;
 #[cfg(feature = "registry")]
 mod named_sources;
 mod output;
@@ -47,6 +48,8 @@ mod scan;
 mod secret_input;
 #[cfg(feature = "server")]
 mod serve;
+#[cfg(test)]
+mod shapes;
 mod synonyms;
 mod table;
 #[cfg(feature = "registry")]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use portcullis::base::Escaped;
 use portcullis_http::gateway::{Preflights, Reader, ReaderOptions, Routes};
 
 use super::input;
@@ -18,7 +19,7 @@ pub(super) struct ReadingArgs {
     routes: Option<PathBuf>,
     /// Pass paths with this prefix without a decision
     ///
-    /// Applies only to paths without a route. Repeat for more prefixes. Example: `--pass-through /healthz`
+    /// Applies only to paths without a route. `/` is refused. Repeat for more prefixes. Example: `--pass-through /healthz`
     #[arg(long, value_name = "PATH")]
     pass_through: Vec<String>,
     /// Use the `Origin` header if `Referer` is missing
@@ -34,6 +35,16 @@ pub(super) struct ReadingArgs {
     /// For an upstream that answers them. Without this option preflights do not pass.
     #[arg(long)]
     pass_preflights: bool,
+}
+
+/// Returns the options that `text` means: a path, or a list of paths.
+fn meant(text: &str) -> Option<String> {
+    let around = |character: char| character.is_whitespace() || "/\"'`*".contains(character);
+    let options = text.split([',', ';', ' ']).filter(|item| !item.is_empty()).map(|item| {
+        let path = format!("/{}", item.trim_matches(around));
+        Routes::default().pass_through(&path).ok().map(|()| format!("--pass-through {path}"))
+    });
+    options.collect::<Option<Vec<_>>>().filter(|options| !options.is_empty()).map(|options| options.join(" "))
 }
 
 impl ReadingArgs {
@@ -53,9 +64,8 @@ impl ReadingArgs {
         };
         for prefix in &self.pass_through {
             routes.pass_through(prefix).map_err(|error| {
-                let plain = format!("/{}", prefix.trim_matches('/'));
-                let instead = if Routes::default().pass_through(&plain).is_ok() { &plain } else { "/healthz" };
-                anyhow::anyhow!("`--pass-through {prefix}`: {error}\nhelp: write `--pass-through {instead}`")
+                let instead = meant(prefix).unwrap_or_else(|| "--pass-through /healthz".to_owned());
+                anyhow::anyhow!("`--pass-through {}`: {error}\nhelp: write `{instead}`", Escaped::whole(prefix))
             })?;
         }
         let options = ReaderOptions {

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::Exit;
 use super::environment::registry_of_environment;
+use super::named::name;
 use super::output::{Color, Format, Inputs, Painted, Stdout, counted, show_once, write_json_lines};
 use super::plain::plain;
 use super::table::Table;
@@ -41,7 +42,7 @@ pub(super) struct RegistryArgs {
     /// Act as this user [default: the system user]
     ///
     /// Tokens and clients belong to the user who created them.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| name(text, "the name of a user", "ana"))]
     user: Option<String>,
     /// Include the credentials of all users, as an administrator
     #[arg(long)]

@@ -3,22 +3,42 @@
 use anyhow::bail;
 use portcullis_document::load::{FOREIGN_BYTES, Foreign, not_in_headers};
 
+/// Where a secret comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    Stdin,
+    /// An environment variable.
+    Variable,
+}
+
+impl Origin {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdin => "standard input",
+            Self::Variable => "the environment variable",
+        }
+    }
+}
+
 /// Fails if `text` has something around the secret that no client sends as part of a token: its digest would match no
 /// request. The errors do not repeat the text.
-pub(super) fn check(text: &str) -> anyhow::Result<()> {
+pub(super) fn check(text: &str, origin: Origin) -> anyhow::Result<()> {
+    let shown = origin.as_str();
     if text.starts_with('\u{feff}') {
-        bail!("standard input starts with a byte order mark: save the secret as UTF-8 without it");
+        bail!("{shown} starts with a byte order mark: save the secret as UTF-8 without it");
     }
-    check_text(text.as_bytes())?;
+    if origin == Origin::Stdin {
+        check_text(text.as_bytes())?;
+    }
     let scheme = text.split_once([' ', '\t']).map(|(scheme, _)| scheme);
     if scheme.is_some_and(|scheme| scheme.trim_end_matches(':').eq_ignore_ascii_case("authorization")) {
-        bail!("standard input is a header: give only the secret, which follows `Bearer `");
+        bail!("{shown} is a header: give only the secret, which follows `Bearer `");
     }
     if scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer")) {
-        bail!("standard input starts with `Bearer `: leave it out, and give only the secret");
+        bail!("{shown} starts with `Bearer `: leave it out, and give only the secret");
     }
     if text.trim() != text {
-        bail!("standard input has blanks around the secret: leave them out, as in `printf %s \"$TOKEN\"`");
+        bail!("{shown} has blanks around the secret: leave them out, as in `printf %s \"$TOKEN\"`");
     }
     Ok(())
 }
@@ -43,7 +63,7 @@ fn check_text(bytes: &[u8]) -> anyhow::Result<()> {
 
 /// Like [`check`], for a secret that no token has yet: its digest does not show that no request can present it.
 pub(super) fn check_new(text: &str) -> anyhow::Result<()> {
-    check(text)?;
+    check(text, Origin::Stdin)?;
     if let Some(why) = not_in_headers(text) {
         bail!(
             "no `Authorization` header carries the secret: {why}\nhelp: choose a secret of visible ASCII characters without \

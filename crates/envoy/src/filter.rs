@@ -9,7 +9,7 @@ use crate::metadata::{self, TOO_LARGE};
 use portcullis::authorizer::SystemClock;
 use portcullis_envoy_abi::{Flow, Header, Map, Response, Stream, text};
 use portcullis_http::answer::{
-    GENERATION, HttpDecision, Outcome, TOKEN_ID, body_too_large, decide, escaped_id, is_own,
+    GENERATION, HttpDecision, Outcome, TOKEN_ID, body_too_large, decide_borrowed, escaped_id, is_own,
 };
 use portcullis_http::gateway::{Body, Headers, HttpRequest, Reader};
 
@@ -97,7 +97,8 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
     let Some((method, target)) = request_line(&received) else { return Flow::Respond(failed()) };
     let request = HttpRequest { method, target, headers: &Received(&received), body };
     let cors = &options.responses.cors;
-    let decision = decide(&shared.authorizer.current(), reader(call), &request, cors, &SystemClock);
+    let current = shared.authorizer.current();
+    let decision = decide_borrowed(&current, reader(call), &request, cors, &SystemClock);
     // Only the response to a denial needs it.
     let origin = if decision.is_allow() { None } else { origin(&received) };
     let (own, is_shadow) = (names(&received, is_own), is_shadow(call));
@@ -121,9 +122,8 @@ fn decided(call: &mut Call<'_>, body: Body<'_>) -> Flow {
     }
     // A header that is not set must not come from the client.
     let mut is_changed = remove(call.stream, Map::Headers, own);
-    let (id, generation) =
-        (escaped_id(decision.token_id.as_deref().unwrap_or_default()), decision.generation.to_string());
-    for (name, value) in [(TOKEN_ID, &*id), (GENERATION, &*generation)] {
+    let (id, mut number) = (escaped_id(decision.token_id.unwrap_or_default()), itoa::Buffer::new());
+    for (name, value) in [(TOKEN_ID, &*id), (GENERATION, number.format(decision.generation))] {
         if !value.is_empty() {
             is_changed &= call.stream.set_header(Map::Headers, name.as_str(), Some(value.as_bytes()));
         }

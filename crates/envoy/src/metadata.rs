@@ -5,7 +5,7 @@ use portcullis_envoy_abi::Stream;
 use portcullis_http::answer::{HttpDecision, Outcome};
 
 /// Writes a decision.
-pub(crate) fn write(stream: &mut Stream<'_>, metadata: &Metadata, decision: &HttpDecision, is_shadow: bool) {
+pub(crate) fn write(stream: &mut Stream<'_>, metadata: &Metadata, decision: &HttpDecision<&str>, is_shadow: bool) {
     if !metadata.has(!decision.is_allow()) {
         return;
     }

@@ -6,6 +6,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use portcullis::Authorizer;
+use portcullis::base::system_words;
 use portcullis_envoy_abi::{Level, log};
 use portcullis_live::{Shared, Source, State, Watched};
 
@@ -40,7 +41,8 @@ pub(crate) fn open(name: &str, poll: Duration) -> Result<Arc<Live>, String> {
     report(name, &shared.state());
     let name = name.to_owned();
     let started = watched.start(&shared, move |state| report(&name, state));
-    let thread = started.map_err(|error| format!("cannot start the thread that follows the policy: {error}"))?;
+    let thread = started
+        .map_err(|error| format!("cannot start the thread that follows the policy: {}", system_words(&error)))?;
     let live = Arc::new(Live { shared, thread: thread.thread().clone() });
     open.insert(key, Arc::downgrade(&live));
     Ok(live)

@@ -1,11 +1,12 @@
 //! Counters in Envoy's statistics.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering::Relaxed};
 
+use portcullis::authorizer::{Clock, SystemClock};
 use portcullis::decision::Reason;
 use portcullis_envoy_abi::{Counter, Definitions, Gauge, Stream, Undefined};
 use portcullis_http::answer::Outcome;
-use portcullis_live::Shared;
+use portcullis_live::{Freshness, Shared};
 
 /// The statistics of a filter. None has labels: Envoy then finds a counter by its index.
 #[derive(Debug)]
@@ -22,6 +23,10 @@ pub(crate) struct Statistics {
     failed: Published,
     generation: Gauge,
     last_generation: AtomicU64,
+    age: Gauge,
+    stale: Gauge,
+    /// The second since 1970 of the last `age` and `stale`.
+    last_second: AtomicI64,
 }
 
 /// A counter of the policy, which Envoy shows.
@@ -49,6 +54,9 @@ impl Statistics {
             failed: published("policy.reload_failed")?,
             generation: define.gauge("policy.generation")?,
             last_generation: AtomicU64::new(0),
+            age: define.gauge("policy.age_seconds")?,
+            stale: define.gauge("policy.stale_seconds")?,
+            last_second: AtomicI64::new(0),
         })
     }
 
@@ -89,6 +97,53 @@ impl Statistics {
         if self.last_generation.load(Relaxed) != generation {
             self.last_generation.store(generation, Relaxed);
             stream.set(self.generation, generation);
+        }
+        let second = SystemClock.now().seconds();
+        if self.last_second.swap(second, Relaxed) != second {
+            let [age, stale] = seconds(&shared.freshness);
+            stream.set(self.age, age);
+            stream.set(self.stale, stale);
+        }
+    }
+}
+
+/// Returns the age of the active policy and how long its source has been failing, in whole seconds: the values of
+/// `portcullis_policy_age_seconds` and `portcullis_policy_stale_seconds` of the other gateways.
+fn seconds(freshness: &Freshness) -> [u64; 2] {
+    [freshness.age(), freshness.failing_for()].map(|time| time.unwrap_or_default().as_secs())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a helper of tests fails as a test does")]
+mod tests {
+    use std::time::Duration;
+
+    use super::seconds;
+    use crate::policies::open;
+
+    #[test]
+    fn a_policy_ages_and_is_stale_while_its_file_is_broken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy.json");
+        let write = |text: &str| {
+            let new = path.with_extension("new");
+            std::fs::write(&new, text).unwrap();
+            std::fs::rename(&new, &path).unwrap();
+        };
+        write("[]");
+        let live = open(path.to_str().unwrap(), Duration::from_millis(5)).unwrap();
+        let freshness = &live.shared.freshness;
+        let [_, stale] = seconds(freshness);
+        assert_eq!(stale, 0);
+        write("{");
+        while seconds(freshness).contains(&0) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        let [age, stale] = seconds(freshness);
+        assert!(age >= stale && stale >= 1, "{age} {stale}");
+        write("[]");
+        while seconds(freshness) != [0, 0] {
+            std::thread::sleep(Duration::from_millis(5));
         }
     }
 }

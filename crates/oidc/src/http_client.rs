@@ -1,5 +1,6 @@
 //! Requests to the provider: each on a connection of its own, without redirects, with limits on time and size.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +12,12 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use portcullis::base::{quoted, unreadable_words};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
@@ -30,10 +32,27 @@ const MAX_BODY: usize = 512 << 10;
 pub(crate) enum HttpError {
     #[error("the URL is neither `https` nor of this machine")]
     Insecure,
-    #[error("no connection")]
-    Connect,
-    #[error("TLS failed: the certificate is not valid for this host, or not trusted")]
-    Tls,
+    #[error(
+        "the host name {} has no address: check its spelling, and that the workspace's machine can resolve names",
+        quoted(.0)
+    )]
+    UnknownHost(String),
+    #[error(
+        "{}: {reason}: check host and port, and that the provider runs and accepts connections from here",
+        quoted(at)
+    )]
+    Connect {
+        /// Host and port.
+        at: String,
+        reason: &'static str,
+    },
+    #[error("{}: {reason}", quoted(at))]
+    Tls {
+        /// Host and port.
+        at: String,
+        /// What is wrong, and what to check.
+        reason: &'static str,
+    },
     #[error("no answer within {} seconds", MAX_TIME.as_secs())]
     Slow,
     #[error("the answer has more than {MAX_BODY} bytes, or was cut off")]
@@ -50,7 +69,7 @@ pub(crate) enum HttpError {
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// The file cannot be read.
-    #[error("cannot read `{}`: {error}", path.display())]
+    #[error("cannot read `{}`: {}", path.display(), unreadable_words(path, error))]
     Read {
         /// The file.
         path: PathBuf,
@@ -105,14 +124,57 @@ impl HttpClient {
             return Err(HttpError::Insecure);
         }
         let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-        let stream = TcpStream::connect((&*host, port)).await.map_err(|_| HttpError::Connect)?;
+        let stream = connect(&host, port).await?;
         let request = origin_form(request, &uri)?;
         if !is_tls {
             return talk(stream, request).await;
         }
-        let name = ServerName::try_from(host).map_err(|_| HttpError::Tls)?;
-        let stream = self.tls.connect(name, stream).await.map_err(|_| HttpError::Tls)?;
+        let failed = |reason| HttpError::Tls { at: format!("{host}:{port}"), reason };
+        let name = ServerName::try_from(host.clone()).map_err(|_| failed("it is not the name of a host"))?;
+        let stream = self.tls.connect(name, stream).await.map_err(|error| failed(untrusted(&error)))?;
         talk(stream, request).await
+    }
+}
+
+/// Connects to one of the addresses of `host`.
+async fn connect(host: &str, port: u16) -> Result<TcpStream, HttpError> {
+    let addresses: Vec<_> =
+        lookup_host((host, port)).await.map_err(|_| HttpError::UnknownHost(host.to_owned()))?.collect();
+    TcpStream::connect(&*addresses).await.map_err(|error| HttpError::Connect {
+        at: format!("{host}:{port}"),
+        reason: match error.kind() {
+            ErrorKind::ConnectionRefused => "connection refused",
+            ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "no route to the host",
+            ErrorKind::TimedOut => "no answer",
+            _ => "the host cannot be reached",
+        },
+    })
+}
+
+/// Returns why a TLS handshake failed, and what to check.
+fn untrusted(error: &std::io::Error) -> &'static str {
+    use rustls::{CertificateError, Error};
+    match error.get_ref().and_then(|error| error.downcast_ref()) {
+        Some(Error::InvalidCertificate(certificate)) => match certificate {
+            CertificateError::UnknownIssuer => {
+                "its certificate is from an unknown authority: name the authority with `--oidc-ca`"
+            }
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+                "its certificate is for another host: check the host in `--oidc-issuer`"
+            }
+            CertificateError::Expired
+            | CertificateError::ExpiredContext { .. }
+            | CertificateError::NotValidYet
+            | CertificateError::NotValidYetContext { .. } => {
+                "its certificate is not valid at this time: check the certificate and the clocks"
+            }
+            _ => "its certificate is not valid: check the certificate and `--oidc-ca`",
+        },
+        Some(Error::InvalidMessage(_)) => "its answer is not TLS: check the port in `--oidc-issuer`",
+        None if error.kind() == ErrorKind::UnexpectedEof => {
+            "it closed the connection during the TLS handshake: check host and port"
+        }
+        _ => "no agreement on TLS: check that the provider supports TLS 1.2 or 1.3",
     }
 }
 
@@ -213,11 +275,50 @@ mod tests {
         };
         let trusting = HttpClient::new(Some(&authority), true).unwrap();
         assert_eq!(get(&trusting, "localhost").unwrap().body(), b"found");
-        assert!(matches!(get(&trusting, "127.0.0.1"), Err(HttpError::Tls)), "another name");
         let system = HttpClient::new(None, false).unwrap();
-        assert!(matches!(get(&system, "localhost"), Err(HttpError::Tls)), "another authority");
+        for (client, host, reason) in [
+            (&trusting, "127.0.0.1", "its certificate is for another host: "),
+            (&system, "localhost", "its certificate is from an unknown authority: "),
+        ] {
+            let error = get(client, host).unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{host}:{port}`: {reason}")), "{error}");
+        }
         let plain = http::Request::get(format!("http://example.com:{port}/")).body(Vec::new()).unwrap();
         assert!(matches!(runtime.block_on(trusting.send(plain)), Err(HttpError::Insecure)), "no TLS");
+    }
+
+    #[test]
+    fn each_failure_to_connect_has_its_own_words_and_names_the_host() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let refusing = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap().local_addr().unwrap().port();
+        let client = HttpClient::new(None, false).unwrap();
+        // Sends `answer` on each connection and closes it.
+        let serve = |answer: &'static [u8]| {
+            let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            runtime.spawn(async move {
+                while let Ok((mut stream, _)) = listener.accept().await {
+                    let _read = stream.read(&mut [0; 4096]).await;
+                    stream.write_all(answer).await.ok();
+                    stream.shutdown().await.ok();
+                }
+            });
+            format!("https://127.0.0.1:{port}/")
+        };
+        for (url, found, check) in [
+            ("https://host.invalid/".to_owned(), "the host name `host.invalid` has no address", "check its spelling"),
+            ("https://host.invalid:8443/".to_owned(), "the host name `host.invalid` has no address", "resolve names"),
+            (format!("https://127.0.0.1:{refusing}/"), "connection refused", "check host and port"),
+            (format!("http://localhost:{refusing}/"), "connection refused", "check host and port"),
+            (serve(b"HTTP/1.1 400 Bad Request\r\n\r\n"), "its answer is not TLS", "check the port"),
+            (serve(b""), "it closed the connection during the TLS handshake", "check host and port"),
+        ] {
+            let request = http::Request::get(&*url).body(Vec::new()).unwrap();
+            let error = runtime.block_on(client.clone().send(request)).unwrap_err().to_string();
+            let at = url.split('/').nth(2).unwrap();
+            assert!(error.contains(found) && error.contains(check), "{url}: {error}");
+            assert!(error.contains("host.invalid") || error.starts_with(&format!("`{at}`: ")), "{url}: {error}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use openidconnect::{
     LogoutRequest, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, PostLogoutRedirectUrl,
     RedirectUrl, RequestTokenError, Scope, TokenResponse as _, UserInfoUrl,
 };
-use portcullis::base::{is_browsed_host, quoted};
+use portcullis::base::{is_browsed_host, quoted, unwrapped};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use url::Url;
@@ -92,12 +92,18 @@ fn is_issuer(text: &str) -> bool {
     };
     text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
         && text.contains("://")
-        && Url::parse(text).is_ok_and(|url| is_host(&url) && is_plain(&url))
+        && Url::parse(text).is_ok_and(|url| is_host(&url) && is_plain(&url) && has_one_spelling(text, &url))
+}
+
+/// Whether scheme, host and port are spelled as in the documents of providers: in lower case, without a default port.
+fn has_one_spelling(text: &str, url: &Url) -> bool {
+    let rest = text.strip_prefix(&url.origin().ascii_serialization());
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Returns the issuer that `text` means: with `https`, without the parts that no issuer has.
 fn meant(text: &str) -> Option<String> {
-    let text = text.trim();
+    let text = &*unwrapped(text).replace('\\', "/");
     let is_local = text.starts_with("localhost") || text.starts_with("127.") || text.starts_with("[::1]");
     let url = match (text.contains("://"), is_local) {
         (true, _) => Url::parse(text),
@@ -518,7 +524,18 @@ mod tests {
             ("https://a.example#x", "https://a.example"),
             (" https://a.example", "https://a.example"),
             ("https://b\u{fc}cher.example", "https://xn--bcher-kva.example"),
-            ("https:\\\\a.example", example),
+            ("https://Login.Example.com", "https://login.example.com"),
+            ("https://LOGIN.example.com/Realms/A", "https://login.example.com/Realms/A"),
+            ("HTTPS://a.example/t/", "https://a.example/t/"),
+            ("https://a.example:443", "https://a.example"),
+            ("https://a.example:443/t", "https://a.example/t"),
+            ("https://a.example:/t", "https://a.example/t"),
+            ("http://localhost:80", "http://localhost"),
+            ("\"https://a.example\"", "https://a.example"),
+            ("https:\\\\a.example", "https://a.example"),
+            ("(https://a.example)", "https://a.example"),
+            ("<https://a.example/t>", "https://a.example/t"),
+            ("https://a.example,", "https://a.example"),
             ("https://a.example\\t", "https://a.example/t"),
             ("https://a.example/.well-known/openid-configuration", "https://a.example"),
             ("https://a.example/.well-known/openid-configuration/", "https://a.example"),

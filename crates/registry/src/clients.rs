@@ -11,7 +11,7 @@ use super::storage::Records;
 use super::tokens::{TypedGrant, by_id, explicit, span, typed};
 use super::words::{did_you_mean, quoted};
 use super::{Actor, Change, Registry, Subject, check_text};
-use portcullis::base::{is_browsed_host, is_browsed_port};
+use portcullis::base::{is_browsed_host, is_browsed_port, unwrapped};
 use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
 
 /// An edit of a client.
@@ -449,13 +449,28 @@ fn checked(kind: ClientKind, urls: &Urls) -> Result<Urls> {
     })
 }
 
+/// Returns the valid URL that `text` means: without marks around it, or with the scheme that is missing.
+fn meant(what: &str, text: &str, purpose: Purpose) -> Option<String> {
+    let bare = unwrapped(text);
+    let is_other = |url: &String| url != text && !url.contains('@');
+    let with_scheme = || {
+        Some(format!("https://{}", bare.trim_start_matches('/')))
+            .filter(|_| bare.contains('.') && !bare.contains("://"))
+    };
+    let urls = [Some(bare.to_owned()), with_scheme()].into_iter().flatten();
+    urls.filter(is_other).find_map(|text| url(what, &text, purpose).ok())
+}
+
 fn url(what: &str, text: &str, purpose: Purpose) -> Result<String> {
     const PAGE: &str = "write one such as `https://app.example.com/callback`";
     const ORIGIN: &str = "write scheme, host and port, such as `https://app.example.com`";
     let help = if purpose == Purpose::Page { PAGE } else { ORIGIN };
     // A URL with a password must not appear in an error.
     let shown = if text.contains('@') { format!("the {what}") } else { format!("{what} {}", quoted(text)) };
-    let url = Url::parse(text).map_err(|_| invalid(format!("{shown} is not an absolute URL"), help))?;
+    let url = Url::parse(text).map_err(|_| {
+        let help = meant(what, text, purpose).map_or_else(|| help.to_owned(), |url| format!("write {}", quoted(&url)));
+        invalid(format!("{shown} is not an absolute URL"), help)
+    })?;
     let local = match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -534,6 +549,27 @@ mod tests {
                 let error = url("callback", &text, purpose).unwrap_err().to_string();
                 assert!(error.contains("has a host or port that no browser sends; write"), "{error}");
             }
+        }
+    }
+
+    #[test]
+    fn marks_around_a_url_and_a_missing_scheme_are_named_with_the_url() {
+        for (text, purpose, want) in [
+            ("(https://a.example/cb)", Purpose::Page, "https://a.example/cb"),
+            ("<https://a.example/cb>", Purpose::Page, "https://a.example/cb"),
+            ("\"https://a.example/cb\"", Purpose::Page, "https://a.example/cb"),
+            ("a.example/cb", Purpose::Page, "https://a.example/cb"),
+            ("(https://a.example)", Purpose::Origin, "https://a.example"),
+            ("'a.example'", Purpose::Origin, "https://a.example"),
+            ("//a.example", Purpose::Origin, "https://a.example"),
+            ("(http://a.example)", Purpose::Origin, "https://app.example.com"),
+            ("(nonsense)", Purpose::Page, "https://app.example.com/callback"),
+            ("*", Purpose::Origin, "https://app.example.com"),
+            ("(https://ana:s3cret@app.example.com)", Purpose::Origin, "https://app.example.com"),
+        ] {
+            let error = url("callback", text, purpose).unwrap_err().to_string();
+            assert!(error.ends_with(&format!("`{want}`")) && !error.contains("s3cret"), "{text}: {error}");
+            assert_eq!(url("callback", want, purpose).unwrap(), want);
         }
     }
 

@@ -248,13 +248,15 @@ pub(super) fn find(records: &mut dyn Records, name: &str) -> Result<Connection> 
 
 /// Returns the error for a connection that is not among the `known` ones.
 pub(super) fn unknown(name: &str, known: &[Connection]) -> RegistryError {
+    // No connection has a name of other forms.
+    let is_name = !name.contains(',') && name.trim() == name;
     let meant = did_you_mean(name, known.iter().map(|connection| &*connection.name));
     let help = if portcullis_secret::contains_secret(name) {
         "`portcullis connections list` shows them".to_owned()
     } else {
         format!(
             "{meant}`portcullis connections add {}` adds it, and `--dialect` sets its dialect",
-            argument(name, "NAME")
+            argument(if is_name { name } else { "" }, "NAME")
         )
     };
     refused(format!("there is no connection {}", quoted(name)), help).because("unknown_connection")

@@ -455,6 +455,13 @@ fn check_text(what: &str, text: &str) -> Result<()> {
     if text.trim().is_empty() {
         return Err(invalid(format!("the {what} is empty"), "write a name that users recognize"));
     }
+    if text.trim() != text {
+        let help = match text.trim() {
+            bare if bare.chars().any(is_control) => "write it without them".to_owned(),
+            bare => format!("write {}", quoted(bare)),
+        };
+        return Err(invalid(format!("the {what} {} has blanks around it", quoted(text)), help));
+    }
     if text.len() > MAX_LEN || text.chars().any(is_control) {
         return Err(invalid(
             format!("the {what} {} is not one line of at most {MAX_LEN} bytes", quoted(text)),

@@ -153,6 +153,12 @@ impl FromStr for Location {
     type Err = RegistryError;
 
     fn from_str(text: &str) -> Result<Self, RegistryError> {
+        let around = |character: char| character.is_whitespace() || "\"'`".contains(character);
+        let bare = text.trim_matches(around);
+        if bare != text && bare.parse::<Self>().is_ok() {
+            let help = shown(bare).map_or_else(|| FORM.to_owned(), |shown| format!("write {shown}"));
+            return Err(invalid("the URL of the registry has blanks or quotes around it", help));
+        }
         let Some((scheme, rest)) = text.split_once(':') else {
             check_home_of_url(text)?;
             let Some(shown) = shown(text) else {

@@ -58,6 +58,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use portcullis::base::system_words;
+
 use axum::Router;
 use axum::extract::Request;
 use axum::http::{StatusCode, Version};
@@ -164,7 +166,7 @@ pub enum BindError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The system cannot start a thread.
-    #[error("cannot start the thread of the admin listener: {0}")]
+    #[error("cannot start the thread of the admin listener: {}", system_words(.0))]
     Thread(std::io::Error),
 }
 
@@ -182,7 +184,12 @@ fn reason(error: &std::io::Error, option: &str) -> String {
             "this machine does not have the address\nhelp: use 0.0.0.0 or [::] to listen on all addresses".to_owned()
         }
         ErrorKind::NotFound => "the folder does not exist\nhelp: create the folder first".to_owned(),
-        _ => error.to_string(),
+        ErrorKind::PermissionDenied => {
+            format!(
+                "permission denied\nhelp: choose a port from 1024 on, or a folder that this user may write to, with `{option}`"
+            )
+        }
+        _ => system_words(error),
     }
 }
 

@@ -23,7 +23,7 @@ use super::tls::Certificates;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use portcullis::base::{quoted, unexpanded_home};
+use portcullis::base::{quoted, system_words, unexpanded_home};
 use socket2::{Domain, SockAddr, Socket as RawSocket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -222,7 +222,7 @@ impl Listener {
                     // Often too many open files, which passes. Each failure is counted, but only the first is logged.
                     gate.not_accepted();
                     if !std::mem::replace(&mut is_failing, true) {
-                        tracing::warn!("cannot accept a connection on {}: {error}", self.address);
+                        tracing::warn!("cannot accept a connection on {}: {}", self.address, system_words(&error));
                     }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                     continue;

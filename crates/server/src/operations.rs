@@ -13,6 +13,7 @@ use super::policy::{LiveOptions, LivePolicy, Report, Source, StartError};
 use super::shadow::{Shadow, ShadowReport};
 use super::usage::{self, UsageRecorder};
 use portcullis::authorizer::{Authorizer, Clock, SystemClock, Usage};
+use portcullis::base::{system_words, unwritable_words};
 use portcullis::decision::{Decision, Reason};
 
 /// The default number of examples that are kept of each difference.
@@ -35,6 +36,14 @@ pub struct OperationsOptions {
     pub keep_expired: Option<Duration>,
 }
 
+/// Returns why the log cannot be opened.
+fn log_words(target: &Target, error: &std::io::Error) -> String {
+    match target {
+        Target::File(path) => unwritable_words(path, error),
+        Target::Stdout => system_words(error),
+    }
+}
+
 /// Why operations cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum OperationsError {
@@ -42,7 +51,7 @@ pub enum OperationsError {
     #[error(transparent)]
     Policy(#[from] StartError),
     /// The decision log cannot be opened.
-    #[error("cannot open the decision log{}: {error}", named(target))]
+    #[error("cannot open the decision log{}: {}", named(target), log_words(target, error))]
     Log {
         /// The target of the log.
         target: Target,
@@ -50,10 +59,10 @@ pub enum OperationsError {
         error: std::io::Error,
     },
     /// The system cannot start a thread.
-    #[error("cannot start the thread that records usage: {0}")]
+    #[error("cannot start the thread that records usage: {}", system_words(.0))]
     Usage(std::io::Error),
     /// The system cannot start a thread.
-    #[error("cannot start the thread that removes expired tokens: {0}")]
+    #[error("cannot start the thread that removes expired tokens: {}", system_words(.0))]
     Expiry(std::io::Error),
 }
 

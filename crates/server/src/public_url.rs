@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use portcullis::base::{is_browsed_host, is_browsed_port, quoted};
+use portcullis::base::{is_browsed_host, is_browsed_port, quoted, unwrapped};
 use url::Url;
 
 /// The URL at which clients reach the server, without a slash at its end. Clients compare it byte for byte, so it is kept as
@@ -68,7 +68,7 @@ impl FromStr for PublicUrl {
         url.ok_or_else(|| {
             let expected = "the URL of a server, without a user, a query or a fragment";
             let found = if text.contains('@') { "one with an `@`".to_owned() } else { quoted(text) };
-            let text = text.replace('\\', "/");
+            let text = unwrapped(text).replace('\\', "/");
             let meant = read(&text).or_else(|| read(&format!("https://{text}")).filter(|url| url.host.contains('.')));
             let instead = meant.map_or_else(|| "https://authz.example.com".to_owned(), |url| url.text);
             PublicUrlError { expected, found, instead }
@@ -148,6 +148,10 @@ mod tests {
             ("https://a.example/a%2Fb", "https://authz.example.com"),
             ("https://a.example//b", "https://authz.example.com"),
             ("a.example", "https://a.example"),
+            ("(https://a.example)", "https://a.example"),
+            ("<https://a.example/t>", "https://a.example/t"),
+            ("\"https://a.example\"", "https://a.example"),
+            ("'a.example'", "https://a.example"),
             ("a.example:8443/t", "https://a.example:8443/t"),
             ("https://user@a.example", "https://a.example"),
             ("https://user:secret@a.example", "https://a.example"),

@@ -7,6 +7,8 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use portcullis::base::system_words;
+
 use socket2::{Domain, SockAddr, Socket, Type};
 
 /// The maximum number of connections that wait to be accepted.
@@ -71,7 +73,7 @@ impl Drop for BoundPath {
         let _lock = lock(&self.path);
         let is_ours = fs::symlink_metadata(&self.path).is_ok_and(|found| file_id(&found) == self.id);
         if is_ours && let Err(error) = remove(&self.path, self.id) {
-            tracing::warn!("cannot remove the socket `{}`: {error}", self.path.display());
+            tracing::warn!("cannot remove the socket `{}`: {}", self.path.display(), system_words(&error));
         }
     }
 }

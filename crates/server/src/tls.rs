@@ -17,7 +17,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::policy::read_regular;
 use portcullis::authorizer::{Clock, SystemClock};
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, unreadable_words};
 
 /// The maximum size of a file, in bytes.
 const MAX_FILE: u64 = 1 << 20;
@@ -40,7 +40,7 @@ pub struct Tls {
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
-    #[error("cannot read `{}`: {error}", path.display())]
+    #[error("cannot read `{}`: {}", path.display(), unreadable_words(path, error))]
     Read {
         /// The file.
         path: PathBuf,

@@ -71,7 +71,8 @@ fn token_is_read_from_stdin_environment_or_argument() {
     assert_eq!(check(&format!("--token {secret}")).stdout(0), allowed);
     assert_eq!(check("--token=").stdout(1), "deny: token_missing (401)\n");
     assert_eq!(check("--token -x").stdout(1), "deny: token_unknown (401)\n");
-    let unset = "error: cannot read the token from the environment variable `TOKEN`: not set\n";
+    let unset = "error: cannot read the token from the environment variable `TOKEN`: not set\n\
+                 help: set it in the shell with `read -rs TOKEN; export TOKEN`\n";
     assert_eq!(check("--token-env TOKEN").stderr(), unset);
     let long = check("--token-stdin").stdin(vec![b'x'; 1 << 17]).stderr();
     assert_eq!(long, "error: standard input has more than 65536 bytes: expected one token\n");
@@ -80,7 +81,8 @@ fn token_is_read_from_stdin_environment_or_argument() {
     // A token in the wrong argument.
     assert!(check(&format!("--token-stdin {secret}")).stderr().starts_with("error: unexpected argument '…' found"));
     assert!(check(&format!("--token-stdin={secret}")).stderr().contains("unexpected value '…'"));
-    let unnamed = "error: cannot read the token from the environment variable that `--token-env` names: not set\n";
+    let unnamed = "error: cannot read the token from the environment variable that `--token-env` names: not set\n\
+         help: set it in the shell with `read -rs TOKEN; export TOKEN`\n";
     assert_eq!(check(&format!("--token-env {secret}")).stderr(), unnamed);
     assert!(dir.command(&format!("{secret} --token x")).stderr().contains("unrecognized subcommand '…'"));
 }
@@ -97,7 +99,7 @@ fn missing_and_wrong_arguments_are_named() {
         ),
         (
             "sql --connection dw --resource a.b --operation modle",
-            "invalid value 'modle' for '--operation <OPERATION>': expected `query` or `model`\n\nFor more information, try '--help'.",
+            "invalid value 'modle' for '--operation <OPERATION>': expected `query` or `model`\nhelp: write `query`\n\nFor more information, try '--help'.",
         ),
         ("lds --policy -", "`--policy -` and `--token-stdin` both read standard input: use `--token-env`"),
     ];

@@ -66,7 +66,7 @@ fn compiled_policy_rejects_unsupported_and_damaged_input() {
         ),
         (
             "compile --policy policy.json --output none/policy.pcls",
-            "cannot write `none/policy.pcls`: no such file or directory",
+            "cannot write `none/policy.pcls`: no such file or directory; help: create the folder `none`, or name a file in another one",
         ),
     ] {
         assert_eq!(dir.command(command).stderr(), format!("error: {error}\n"), "{command}");

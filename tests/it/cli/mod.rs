@@ -37,6 +37,7 @@ mod request_files;
 mod requests;
 mod scan;
 mod scan_foreign;
+mod shapes;
 mod terminal;
 mod util;
 mod validate;

@@ -5,7 +5,8 @@ use serde_json::{Map, Value, json};
 use super::util::{Dir, POLICY};
 
 /// Words of the JSON library and of the program's types.
-const FOREIGN: [&str; 17] = [
+const FOREIGN: [&str; 18] = [
+    "column 0",
     "invalid type",
     "invalid value",
     "invalid length",

@@ -1,6 +1,7 @@
 //! Envoy's checks over gRPC.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use envoy_types::pb::envoy::service::auth::v3::attribute_context::{HttpRequest, Request};
 use envoy_types::pb::envoy::service::auth::v3::authorization_client::AuthorizationClient;
@@ -13,15 +14,20 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
+use super::binary::start;
 use super::running::{Running, options, serve, serve_by};
 use super::util::{SECRET, policy};
 
 fn check(server: &Running, http: HttpRequest) -> CheckResponse {
+    check_at(server.tcp(), http)
+}
+
+fn check_at(address: SocketAddr, http: HttpRequest) -> CheckResponse {
     let attributes = AttributeContext {
         request: Some(Request { http: Some(http), ..Request::default() }),
         ..AttributeContext::default()
     };
-    let endpoint = Endpoint::from_shared(format!("http://{}", server.tcp())).unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
     runtime().block_on(async {
         let mut client = AuthorizationClient::new(endpoint.connect().await.unwrap());
         client.check(CheckRequest { attributes: Some(attributes) }).await.unwrap().into_inner()
@@ -132,6 +138,25 @@ fn a_body_above_the_limit_is_denied_with_413() {
         client.check(CheckRequest { attributes: Some(attributes) }).await.unwrap_err()
     });
     assert_eq!(status.code(), tonic::Code::OutOfRange, "{status}");
+}
+
+#[test]
+fn the_option_of_the_command_line_limits_bodies_of_grpc() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("policy.json"), policy("t")).unwrap();
+    let process = start(folder.path(), &["--max-body", "40"]);
+    for (body, code) in
+        [(r#"{"name":"db.t"}"#.to_owned(), 0), (format!(r#"{{"name":"db.t","v":"{}"}}"#, "x".repeat(40)), 413)]
+    {
+        let size = i64::try_from(body.len()).unwrap();
+        let json = get("/v3/maps/dw/table", &[("content-type", "application/json")]);
+        let response = check_at(process.listen, HttpRequest { method: "POST".into(), size, body, ..json });
+        let denied = match response.http_response {
+            Some(HttpResponse::DeniedResponse(denied)) => denied.status.unwrap().code,
+            _ => 0,
+        };
+        assert_eq!(denied, code);
+    }
 }
 
 #[test]

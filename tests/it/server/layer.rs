@@ -10,7 +10,7 @@ use portcullis_http::tower::AuthorizeLayer;
 use serde_json::{Value, json};
 
 use super::running::{options, serve};
-use crate::tower::{Upstream, send};
+use crate::upstream::{Upstream, send};
 
 /// A policy in which half of the tokens of the vectors may read; none may write.
 fn policy(lines: &[Value]) -> String {

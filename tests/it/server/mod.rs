@@ -47,6 +47,8 @@ mod state;
 #[cfg(target_os = "linux")]
 mod state_faults;
 mod state_files;
+#[cfg(target_os = "linux")]
+mod system_words;
 mod tls;
 mod unread;
 mod usage;

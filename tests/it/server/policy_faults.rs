@@ -17,9 +17,9 @@ type Break = fn(&Path);
 
 /// Ways in which a policy cannot be read, and a part of the reported problem.
 const BROKEN: &[(&str, Break, &str)] = &[
-    ("missing", |_| {}, "No such file"),
-    ("a directory", |file| fs::create_dir(file).unwrap(), "not a regular file"),
-    ("a link to nothing", |file| symlink("nothing", file).unwrap(), "No such file"),
+    ("missing", |_| {}, "no such file"),
+    ("a directory", |file| fs::create_dir(file).unwrap(), "it is a folder; help: name a file in it"),
+    ("a link to nothing", |file| symlink("nothing", file).unwrap(), "no such file"),
     ("a link to itself", |file| symlink("policy.json", file).unwrap(), "symbolic links"),
     ("a pipe", |file| assert!(Command::new("mkfifo").arg(file).status().unwrap().success()), "not a regular file"),
     ("a device", |file| symlink("/dev/zero", file).unwrap(), "not a regular file"),

@@ -96,7 +96,7 @@ fn a_policy_that_could_not_be_opened_is_read_when_it_can_be() {
         assert_eq!(status, 200, "the last good policy decides");
         failure["attempts"].as_u64().is_some_and(|attempts| attempts > 2)
     });
-    assert!(failure["problems"][0].as_str().unwrap().contains("Too many open files"), "{failure}");
+    assert!(failure["problems"][0].as_str().unwrap().contains("too many open files"), "{failure}");
     assert_eq!((client.status("one"), client.status("two")), (200, 403));
     assert_eq!(server.said("the policy cannot be read"), 1, "the same failure is logged once");
     server.limit(&[], &format!("--nofile={hard}:{hard}"));

@@ -9,7 +9,11 @@ const SECRET: &str = "s3cret-of-the-client";
 
 fn workspace(folder: &Path, options: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_portcullis"));
-    command.args(["workspace", "--listen", "127.0.0.1:0", "--user", "ana"]).args(options).current_dir(folder);
+    command.args(["workspace", "--listen", "127.0.0.1:0"]).args(options);
+    if !options.contains(&"--user") {
+        command.args(["--user", "ana"]);
+    }
+    command.current_dir(folder);
     command.env("PORTCULLIS_DB", "sqlite:registry.db").env_remove("PORTCULLIS_MESSAGE_LEVEL").stdin(Stdio::null());
     command
 }
@@ -39,7 +43,27 @@ fn wrong_options_are_refused_and_leave_no_registry() {
         (true, &["--oidc-allow-domain", "*.acme.com"], "help: write `acme.com`"),
         (true, &["--oidc-allow-domain", ""], "help: write `example.com`"),
         (true, &["--oidc-allow-domain", "a.com,b.com"], "help: write `--oidc-allow-domain a.com b.com`"),
+        (true, &["--oidc-allow-domain", "com"], "help: write `example.com`"),
+        (true, &["--oidc-allow-domain", "localhost"], "help: write `example.com`"),
+        (true, &["--oidc-allow-domain", "10.0.0.1"], "help: write `example.com`"),
         (true, &["--oidc-allow-group", ""], "help: write `data-team`"),
+        (true, &["--oidc-allow-group", "a,b"], "help: write `--oidc-allow-group a b`"),
+        (true, &["--oidc-auditor-group", "a,b"], "help: write `--oidc-auditor-group a b`"),
+        (
+            true,
+            &["--oidc-admin-group", "a", "b", "--oidc-auditor-group", "c", "b"],
+            "help: leave it out of `--oidc-auditor-group`",
+        ),
+        (true, &["--oidc-groups-claim", "realm_access.roles"], "help: write `/realm_access/roles`"),
+        (true, &["--oidc-client-secret-file", "."], "`.`"),
+        (true, &["--user", " bob"], "help: write `bob`"),
+        (true, &["--user", "a\tb"], "help: write `ana`"),
+        (
+            false,
+            &["--oidc-issuer", "https://Login.example.com", "--oidc-client-id", "a"],
+            "`https://login.example.com`",
+        ),
+        (false, &["--oidc-issuer", "https://a.example:443", "--oidc-client-id", "a"], "`https://a.example`"),
         (true, &["--oidc-admin-group", "*"], "help: write `data-team`"),
         (true, &["--oidc-auditor-group", " a"], "help: write `a`"),
         (true, &["--oidc-scope", "groups email"], "help: write `--oidc-scope groups email`"),

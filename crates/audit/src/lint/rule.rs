@@ -42,7 +42,7 @@ impl FromStr for Severity {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let found = Self::ALL.into_iter().find(|severity| severity.as_str() == text);
-        found.ok_or_else(|| "expected `note`, `warning` or `error`".to_owned())
+        found.ok_or_else(|| "expected `note`, `warning` or `error`\nhelp: write `warning`".to_owned())
     }
 }
 

@@ -260,7 +260,7 @@ fn list_rules(format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<
 }
 
 fn rule(code: &str) -> Result<&'static Rule, String> {
-    Rule::find(code).ok_or_else(|| "unknown rule: `portcullis audit lint --rules` lists all rules".to_owned())
+    Rule::find(code).ok_or_else(|| "unknown rule\nhelp: `portcullis audit lint --rules` lists all rules".to_owned())
 }
 
 fn span(text: &str) -> Result<i64, String> {

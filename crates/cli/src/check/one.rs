@@ -13,10 +13,12 @@ use serde::Serialize;
 
 use super::SourceArgs;
 use crate::Exit;
+use crate::bounds::expected;
 use crate::input::claim_stdin;
+use crate::named::{name, variable};
 use crate::output::{Color, Format, Painted, Stdout, write_json};
 use crate::policy::PolicyArgs;
-use crate::secret_input;
+use crate::secret_input::{self, Origin};
 
 /// The maximum length of a token on standard input, in bytes.
 const MAX_TOKEN_BYTES: u64 = 64 << 10;
@@ -31,7 +33,9 @@ pub(super) struct OneArgs {
     #[arg(long, group = "credential")]
     token_stdin: bool,
     /// Read the token from this environment variable
-    #[arg(long, value_name = "VAR", group = "credential")]
+    ///
+    /// Write its name without `$`. Example: `--token-env TOKEN`, after `read -rs TOKEN; export TOKEN`
+    #[arg(long, value_name = "VAR", group = "credential", value_parser = variable)]
     token_env: Option<String>,
     /// Use this token; visible to other users
     ///
@@ -41,12 +45,12 @@ pub(super) struct OneArgs {
     /// Use the token with this id, without its secret
     ///
     /// For the owner of the policy. Example: `--token-id store-map --explain`
-    #[arg(long, value_name = "ID", group = "credential")]
+    #[arg(long, value_name = "ID", group = "credential", value_parser = |text: &str| name(text, "the id of a token", "store-map"))]
     token_id: Option<String>,
     /// Set the API: `maps`, `sql`, `imports` or `lds`
     ///
     /// Or an API that the policy declares.
-    #[arg(long, value_name = "API", requires = "credential", required_unless_present = "requests")]
+    #[arg(long, value_name = "API", value_parser = api, requires = "credential", required_unless_present = "requests")]
     api: Option<String>,
     /// Set the operation of `sql`: `query` or `model` [default: query]
     ///
@@ -54,7 +58,7 @@ pub(super) struct OneArgs {
     #[arg(long, value_name = "OPERATION", value_parser = operation, requires = "api")]
     operation: Option<Operation>,
     /// Set the connection; `lds` needs none
-    #[arg(long, value_name = "NAME", requires = "api")]
+    #[arg(long, value_name = "NAME", requires = "api", value_parser = connection)]
     connection: Option<String>,
     #[command(flatten)]
     sources: SourceArgs,
@@ -87,20 +91,11 @@ impl OneArgs {
         }
         match (&self.token, &self.token_env) {
             (Some(token), _) => Ok(token.clone()),
-            (None, Some(name)) => std::env::var(name)
-                .map_err(|error| match error {
-                    std::env::VarError::NotPresent => anyhow::anyhow!("not set"),
-                    std::env::VarError::NotUnicode(_) => anyhow::anyhow!("not UTF-8"),
-                })
-                .with_context(|| {
-                    // The argument may be the token itself, by mistake: do not repeat it.
-                    let variable = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-                    if name.len() <= 64 && name.bytes().all(variable) {
-                        format!("cannot read the token from the environment variable `{name}`")
-                    } else {
-                        "cannot read the token from the environment variable that `--token-env` names".to_owned()
-                    }
-                }),
+            (None, Some(name)) => {
+                let token = variable_value(name)?;
+                secret_input::check(&token, Origin::Variable)?;
+                Ok(token)
+            }
             (None, None) => {
                 bail!("the token is missing: give `--token-env` or `--token-stdin`, or its id with `--token-id`")
             }
@@ -183,8 +178,36 @@ fn text(decision: &Decision<'_>, paint: bool, out: &mut impl Write) -> io::Resul
     }
 }
 
-fn operation(name: &str) -> Result<Operation, &'static str> {
-    Operation::from_name(name).ok_or("expected `query` or `model`")
+/// Reads the token from the environment variable `name`.
+fn variable_value(name: &str) -> anyhow::Result<String> {
+    // The argument may be the token itself, by mistake: do not repeat it.
+    let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+    let (which, instead) = if name.len() <= 64 && name.bytes().all(is_plain) {
+        (format!("the environment variable `{name}`"), name)
+    } else {
+        ("the environment variable that `--token-env` names".to_owned(), "TOKEN")
+    };
+    let help = format!("set it in the shell with `read -rs {instead}; export {instead}`");
+    match std::env::var(name) {
+        Ok(token) if token.is_empty() => bail!("{which} is empty: expected the token\nhelp: {help}"),
+        Ok(token) => Ok(token),
+        Err(std::env::VarError::NotPresent) => {
+            bail!("cannot read the token from {which}: not set\nhelp: {help}")
+        }
+        Err(std::env::VarError::NotUnicode(_)) => bail!("cannot read the token from {which}: not UTF-8\nhelp: {help}"),
+    }
+}
+
+fn operation(name: &str) -> Result<Operation, String> {
+    Operation::from_name(name).ok_or_else(|| expected("`query` or `model`", "query"))
+}
+
+fn api(text: &str) -> Result<String, String> {
+    name(text, "the name of one API", "maps")
+}
+
+fn connection(text: &str) -> Result<String, String> {
+    name(text, "the name of a connection", "carto_dw")
 }
 
 /// Reads the token from standard input, without the line ending that `echo` adds.
@@ -197,6 +220,6 @@ fn stdin_token() -> anyhow::Result<String> {
     }
     let end = token.trim_end_matches(['\n', '\r']).len();
     token.truncate(end);
-    secret_input::check(&token)?;
+    secret_input::check(&token, Origin::Stdin)?;
     Ok(token)
 }

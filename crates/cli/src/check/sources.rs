@@ -3,6 +3,8 @@
 use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use portcullis::decision::Source;
 
+use crate::named::some;
+
 /// `--resource`, `--query` and `--named-source`, any number of each.
 #[derive(Debug, Default)]
 pub(crate) struct SourceArgs {
@@ -21,6 +23,15 @@ const OPTIONS: [(Kind, &str, &str, &str); 3] = [
     (Kind::Query, "query", "SQL", "Add a query"),
     (Kind::NamedSource, "named-source", "NAME", "Add a named source"),
 ];
+
+/// Parses a source of the option `option`. A request may have any text but none.
+fn source(option: &str, text: &str) -> Result<String, String> {
+    match option {
+        "query" => some(text, "the text of a query", "SELECT 1"),
+        "named-source" => some(text, "the name of a named source", "open-orders"),
+        _ => some(text, "the name of a table, tileset or raster", "carto.shared.roads"),
+    }
+}
 
 impl SourceArgs {
     pub(crate) fn is_empty(&self) -> bool {
@@ -43,7 +54,8 @@ impl SourceArgs {
 impl clap::Args for SourceArgs {
     fn augment_args(command: Command) -> Command {
         command.args(OPTIONS.map(|(_, name, value, help)| {
-            Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append)
+            let parse = move |text: &str| source(name, text);
+            Arg::new(name).long(name).value_name(value).help(help).action(ArgAction::Append).value_parser(parse)
         }))
     }
 

@@ -1,14 +1,13 @@
 //! Changes credentials: update, delete, rotate, prune.
 
 use clap::Subcommand;
-use clap::builder::NonEmptyStringValueParser;
 use portcullis_registry::record::{ClientKind, Token, Urls};
 use portcullis_registry::{ClientEdit, TokenEdit};
 use serde::Serialize;
 
 use super::Kind;
 use super::access::AccessEditArgs;
-use super::create::{STORE_IT, UrlArgs, WithSecret, confirm_all_sources, described, rotation, show_client};
+use super::create::{STORE_IT, UrlArgs, WithSecret, confirm_all_sources, described, referer, rotation, show_client};
 use super::pairs::{grant, word};
 use super::show::TokenJson;
 use crate::Exit;
@@ -127,7 +126,7 @@ struct UpdateToken {
     #[arg(long, help_heading = "Grants", value_name = "API,…", value_delimiter = ',', value_parser = crate::bounds::item)]
     apis: Option<Vec<String>>,
     /// Add a referer; repeat for more
-    #[arg(long, help_heading = "Referers", value_name = "URL", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, help_heading = "Referers", value_name = "URL", value_parser = referer)]
     referer: Vec<String>,
     /// Replace the token's referers
     #[arg(long, help_heading = "Referers", value_name = "URL,…", value_delimiter = ',', conflicts_with = "any_referer", value_parser = crate::bounds::item)]

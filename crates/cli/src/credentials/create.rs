@@ -1,7 +1,6 @@
 //! Creates credentials. A secret is shown only here and by `rotate`.
 
 use clap::Subcommand;
-use clap::builder::NonEmptyStringValueParser;
 use portcullis_registry::record::{Client, ClientKind, Token, Urls};
 use portcullis_registry::{CreatedClient, NEVER, NewToken};
 use portcullis_secret::Secret;
@@ -11,6 +10,7 @@ use super::access::AccessArgs;
 use super::pairs::{pair, word};
 use super::show::{Life, TokenJson};
 use crate::Exit;
+use crate::named::some;
 use crate::output::{Color, Format};
 use crate::registry::{Common, confirm, hidden, lines, now, secret, warn};
 
@@ -97,7 +97,7 @@ struct TokenArgs {
     #[arg(long, value_name = "API,…", value_delimiter = ',', help_heading = "Grants", value_parser = crate::bounds::item)]
     apis: Vec<String>,
     /// Allow this referer; repeat for more [default: any]
-    #[arg(long, value_name = "URL", help_heading = "Referers", value_parser = NonEmptyStringValueParser::new())]
+    #[arg(long, value_name = "URL", help_heading = "Referers", value_parser = referer)]
     referer: Vec<String>,
     /// Allow these referers
     #[arg(long, value_name = "URL,…", value_delimiter = ',', help_heading = "Referers", value_parser = crate::bounds::item)]
@@ -171,6 +171,11 @@ struct M2mArgs {
     access: AccessArgs,
     #[command(flatten)]
     common: Common,
+}
+
+/// Parses a referer of a token, which the registry reads.
+pub(super) fn referer(text: &str) -> Result<String, String> {
+    some(text, "the URL of a page", "https://app.example.com/")
 }
 
 impl UrlArgs {

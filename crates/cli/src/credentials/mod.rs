@@ -6,6 +6,9 @@ mod create;
 mod pairs;
 mod show;
 
+#[cfg(feature = "workspace")]
+pub(super) use pairs::word;
+
 use clap::{Subcommand, ValueEnum};
 use portcullis_registry::record::ClientKind;
 

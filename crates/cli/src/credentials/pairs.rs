@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use portcullis_registry::RegistryError;
 
+use crate::bounds::expected;
 use crate::registry::invalid;
 
 /// Pairs each connection with its source.
@@ -47,12 +48,12 @@ pub(super) fn grant(text: &str) -> Result<(String, String), String> {
         Some((connection, source)) if !connection.is_empty() && !source.is_empty() => {
             Ok((connection.to_owned(), source.to_owned()))
         }
-        _ => Err("expected a connection, a comma and a source, such as `carto_dw,carto.shared.roads`".to_owned()),
+        _ => Err(expected("a connection, a comma and a source", "carto_dw,carto.shared.roads")),
     }
 }
 
 /// Quotes `text` as one word of a shell. A URL that may contain a password becomes `URL`.
-pub(super) fn word(text: &str) -> String {
+pub(crate) fn word(text: &str) -> String {
     if text.contains("://") && text.contains('@') {
         return "URL".to_owned();
     }

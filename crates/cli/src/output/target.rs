@@ -4,7 +4,8 @@ use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
+use portcullis::base::unwritable_words;
 
 use super::inputs::is_stdout;
 use super::{Inputs, Stdout, cannot_write};
@@ -59,7 +60,7 @@ impl Target {
     /// folder does not exist.
     pub(crate) fn new(path: &Path, inputs: &Inputs, format: OwnFormat) -> anyhow::Result<Self> {
         inputs.check(path)?;
-        let to = resolve(path).with_context(|| cannot_write(path))?;
+        let to = resolve(path).map_err(|error| unwritable(path, &error))?;
         if let To::File(found, Some(_)) = &to {
             format.check(found).with_context(|| cannot_write(path))?;
         }
@@ -95,6 +96,11 @@ impl Target {
         };
         written.with_context(|| cannot_write(&self.named))
     }
+}
+
+/// Returns the error for a file that cannot be written.
+fn unwritable(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("{}: {}", cannot_write(path), unwritable_words(path, error))
 }
 
 fn through<T>(out: &mut dyn Write, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<T>) -> anyhow::Result<T> {

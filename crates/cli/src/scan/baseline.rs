@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::anyhow;
-use portcullis_document::definition::{FromObject, Object};
+use portcullis_document::definition::{FromObject, Object, json_message};
 use portcullis_scan::{Finding, Report};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
@@ -50,9 +50,11 @@ pub(super) fn read(path: &Path) -> anyhow::Result<HashSet<String>> {
     let name = path.display();
     let text = input::json_up_to(path, "--baseline", MAX_BYTES)?;
     let Object(baseline): Object<Baseline> = serde_json::from_str(&text).map_err(|error| {
-        let (line, column) = (error.line(), error.column());
+        let message = json_message(&error);
+        // A value of the wrong type at the start has no column.
+        let (line, column) = (error.line(), error.column().max(1));
         anyhow!(
-            "`{name}` is not a baseline, at line {line}, column {column}\nhelp: write one with `portcullis scan --format json > baseline.json`"
+            "`{name}` is not a baseline: {message} (line {line}, column {column})\nhelp: write one with `portcullis scan --format json > baseline.json`"
         )
     })?;
     Ok(baseline.findings.into_iter().map(|Object(known)| known.fingerprint).collect())

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portcullis::base::{is_browsed_host, is_browsed_port};
+use portcullis::base::{is_browsed_host, is_browsed_port, unwrapped};
 use portcullis_server::decision_log::WhenFull;
 use url::{Host, Url};
 
@@ -53,9 +53,16 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
     if text == "*" {
         return Ok(text.to_owned());
     }
-    if text.contains([',', ';', ' ']) {
-        let each = text.split([',', ';', ' ']).filter(|item| !item.is_empty());
-        let each: Option<Vec<_>> = each.map(canonical_origin).collect();
+    let is_separator = |character: char| matches!(character, ',' | ';') || character.is_whitespace();
+    let items: Vec<&str> = unwrapped(text).split(is_separator).filter(|item| !item.is_empty()).collect();
+    if let [item] = *items
+        && item != text
+    {
+        let bare = canonical_origin(item).unwrap_or_else(|| if item == "*" { "*" } else { EXAMPLE }.to_owned());
+        return Err(expected("an origin without blanks, commas, quotes or brackets around it", bare));
+    }
+    if items.len() > 1 {
+        let each: Option<Vec<_>> = items.into_iter().map(canonical_origin).collect();
         let each = each.filter(|each| !each.is_empty()).map_or_else(|| EXAMPLE.to_owned(), |each| each.join(" "));
         return Err(expected("one origin in each argument, found a list", format_args!("--cors-origin {each}")));
     }
@@ -70,6 +77,7 @@ pub(super) fn origin(text: &str) -> Result<String, String> {
 /// Returns the origin that `text` means, as browsers write it: adds a missing scheme, and removes all that is not part of an
 /// origin.
 fn canonical_origin(text: &str) -> Option<String> {
+    let text = unwrapped(text);
     let is_local = text.starts_with("localhost") || text.starts_with("127.") || text.starts_with("[::1]");
     let has_scheme = ["http:", "https:"]
         .iter()
@@ -121,6 +129,22 @@ mod tests {
             assert_eq!(origin(text), Ok(text.to_owned()));
         }
         for (text, valid) in [
+            (" https://a.example", "https://a.example"),
+            ("https://a.example ", "https://a.example"),
+            ("\thttps://A.example/\n", "https://a.example"),
+            ("https://a.example,", "https://a.example"),
+            (" * ", "*"),
+            (" nonsense ", "https://app.example.com"),
+            (",", "https://app.example.com"),
+            ("\"https://a.example\"", "https://a.example"),
+            ("(https://a.example)", "https://a.example"),
+            ("<https://a.example/>", "https://a.example"),
+            ("[\"https://a.example\"]", "https://a.example"),
+            ("[https://a.example,https://b.example]", "--cors-origin https://a.example https://b.example"),
+            ("(https://a.example, b.example)", "--cors-origin https://a.example https://b.example"),
+            ("\u{201c}https://a.example\u{201d}", "https://a.example"),
+            ("[::1]", "http://[::1]"),
+            ("([::1]:3000)", "http://[::1]:3000"),
             ("nonsense here", "--cors-origin https://app.example.com"),
             ("https://a.example,https://b.example", "--cors-origin https://a.example https://b.example"),
             ("https://A.example; b.example/", "--cors-origin https://a.example https://b.example"),

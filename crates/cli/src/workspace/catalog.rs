@@ -14,8 +14,9 @@ use portcullis_registry::Location;
 use portcullis_registry::record::Connection;
 use portcullis_workspace::Catalog;
 
-use crate::bounds::seconds;
+use crate::bounds::{expected, seconds};
 use crate::environment::variable;
+use crate::named::name;
 use crate::output::{counted, file_name};
 
 /// The variable with a source of the catalog, used without `--catalog`.
@@ -42,13 +43,22 @@ pub(super) struct CatalogArgs {
     /// Use this connection for names without one
     ///
     /// For databases, and for files that have no `connection` column.
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = connection)]
     catalog_connection: Option<String>,
     /// Read the database of the catalog again after this time
     ///
     /// All sources are read again. Without a database, they are read once.
     #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
     catalog_refresh: Duration,
+}
+
+/// Parses the name of a connection of the registry. No such name has a comma.
+fn connection(text: &str) -> Result<String, String> {
+    const EXAMPLE: &str = "carto_dw";
+    if text.contains(',') {
+        return Err(expected("the name of one connection, without commas", EXAMPLE));
+    }
+    name(text, "the name of a connection", EXAMPLE)
 }
 
 /// The maximum number of tables of a database.

@@ -1,14 +1,16 @@
 //! The options of the sign-in at an OpenID provider.
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
+use portcullis::base::quoted;
 use portcullis_workspace::{Issuer, ProviderOptions, Rules, SignInOptions};
 
 use super::claims;
 use crate::bounds::count;
+use crate::credentials::word;
+use crate::input::Opened;
 use crate::output::file_name;
 
 /// The options of the sign-in.
@@ -47,19 +49,22 @@ pub(super) struct SignInArgs {
     #[arg(long, value_name = "DOMAIN", num_args = 1.., requires = "oidc_issuer", value_parser = claims::domain)]
     oidc_allow_domain: Vec<String>,
     /// Admit members of these groups
-    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = claims::group)]
+    ///
+    /// Write each name as an argument. Example: `--oidc-allow-group data-team 'Sales, Europe'`
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = |text: &str| claims::group("--oidc-allow-group", text))]
     oidc_allow_group: Vec<String>,
     /// Admit members of these groups as administrators
     ///
     /// With this option or `--oidc-auditor-group`, the provider assigns the roles at each sign-in.
-    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = claims::group)]
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = |text: &str| claims::group("--oidc-admin-group", text))]
     oidc_admin_group: Vec<String>,
     /// Admit members of these groups as auditors
-    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = claims::group)]
+    #[arg(long, value_name = "GROUP", num_args = 1.., requires = "oidc_issuer", value_parser = |text: &str| claims::group("--oidc-auditor-group", text))]
     oidc_auditor_group: Vec<String>,
     /// Read the groups of a user from this claim [default: groups]
     ///
-    /// A name that starts with `/` is a JSON Pointer. Example: `--oidc-groups-claim /realm_access/roles`
+    /// A name that starts with `/` is a JSON Pointer: `/a/b` is the claim `b` in the claim `a`, and `/a.b` is a claim whose name
+    /// has a dot. Example: `--oidc-groups-claim /realm_access/roles`
     #[arg(long, value_name = "CLAIM", requires = "oidc_issuer", default_value = "groups", hide_default_value = true, value_parser = claims::claim)]
     oidc_groups_claim: String,
     /// Ask the provider again this long after a sign-in
@@ -96,6 +101,7 @@ impl SignInArgs {
             auditors: self.oidc_auditor_group.clone(),
             groups_claim: self.oidc_groups_claim.clone(),
         };
+        rules_are_clear(&rules)?;
         let Some((issuer, client_id)) = self.oidc_issuer.clone().zip(self.oidc_client_id.clone()) else {
             return Ok(SignInOptions::default());
         };
@@ -119,20 +125,30 @@ impl SignInArgs {
     }
 }
 
+/// Checks that no group has two roles.
+fn rules_are_clear(rules: &Rules) -> anyhow::Result<()> {
+    let Some(group) = rules.administrators.iter().find(|group| rules.auditors.contains(group)) else { return Ok(()) };
+    bail!(
+        "the group {} is given to `--oidc-admin-group` and to `--oidc-auditor-group`, but a user has one role\n\
+         help: leave it out of `--oidc-auditor-group`, or its members become administrators",
+        quoted(group)
+    )
+}
+
 /// Reads the secret of a client: one line of visible characters. No error repeats it.
 fn secret(path: &Path) -> anyhow::Result<String> {
     /// The maximum length of a file, in bytes.
     const MAX: u64 = 4096;
     let shown = file_name(path);
     let mut text = String::new();
-    let file = File::open(path).with_context(|| format!("cannot read {shown}"))?;
+    let file = Opened::open(path, "--oidc-client-secret-file")?;
     let read = file.take(MAX).read_to_string(&mut text);
     let line = text.trim_end_matches(['\r', '\n']);
     if read.is_err() || line.is_empty() || !line.bytes().all(|byte| byte.is_ascii_graphic()) {
         bail!(
             "{shown}: expected the secret of a client on one line, of visible ASCII characters\n\
              help: write it with `printf %s \"$SECRET\" > {}`",
-            path.display()
+            word(&path.display().to_string())
         );
     }
     Ok(line.to_owned())

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::foreign::Foreign;
 use super::redact::redact;
-use portcullis::base::Escaped;
+use portcullis::base::{Escaped, unreadable_words};
 use portcullis::snapshot::MAGIC;
 
 /// A text with a name. Its `Debug` shows no text, which may hold secrets.
@@ -157,7 +157,6 @@ impl Unreadable {
     pub fn new(name: &str, error: &io::Error) -> Self {
         let url = WEB.iter().chain(&SERVERS).find_map(|scheme| Some((scheme, name.strip_prefix(scheme)?)));
         let reason = match (error.kind(), url) {
-            (io::ErrorKind::IsADirectory, _) => "it is a folder; help: name a file in it".to_owned(),
             (io::ErrorKind::NotFound, _) if SERVERS.iter().any(|scheme| name.starts_with(scheme)) => {
                 "it is the URL of a registry; help: name it with `--db`".to_owned()
             }
@@ -167,7 +166,7 @@ impl Unreadable {
             (io::ErrorKind::NotFound, None) if name.starts_with("sqlite:") => {
                 "it is the URL of a registry; help: name it with `--db`".to_owned()
             }
-            _ => error.to_string(),
+            _ => unreadable_words(Path::new(name), error),
         };
         let Some((scheme, rest)) = url else { return Self { file: name.to_owned(), reason } };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();

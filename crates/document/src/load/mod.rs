@@ -186,21 +186,16 @@ pub fn load(inputs: &[Input], options: &LoadOptions) -> Loaded {
 fn load_by(
     inputs: &[Input],
     options: &LoadOptions,
-    lower: impl Fn(&[Named<'_, '_>], &mut Collected) -> Lowered,
+    lower: impl FnOnce(&[Named<'_, '_>], &mut Collected) -> Lowered,
 ) -> Loaded {
     let mut read: Vec<Result<Document<'_>, SyntaxError>> = inputs.iter().map(|input| read(input.text())).collect();
     let empty = Document::default();
     let mut collected = Collected::new(inputs.len(), options);
     let mut lowered = lower(&named(inputs, &read, &empty), &mut collected);
-    if !lowered.unread.is_empty() {
-        // Lowers the other documents as if these had failed to parse: nothing may refer to what they hold.
-        for (at, error) in lowered.unread {
-            if let Some(document) = read.get_mut(at) {
-                *document = Err(error);
-            }
+    for (at, error) in std::mem::take(&mut lowered.unread) {
+        if let Some(document) = read.get_mut(at) {
+            *document = Err(error);
         }
-        collected = Collected::new(inputs.len(), options);
-        lowered = lower(&named(inputs, &read, &empty), &mut collected);
     }
     let mut found = Vec::new();
     let mut counts = vec![Count::default(); inputs.len()];

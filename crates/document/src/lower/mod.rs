@@ -72,7 +72,7 @@ pub struct Lowered {
     /// The number of all problems of each document.
     pub counts: Vec<usize>,
     /// Documents that are not JSON after all, with their errors (see [`Element::Unread`]). There is no policy then, and
-    /// the problems are those of the tokens of the other documents and of what was read before.
+    /// the problems are those of the other documents. What these refer to may be in an unread document.
     pub unread: Vec<(usize, SyntaxError)>,
 }
 
@@ -258,7 +258,10 @@ impl<'d, 't> Lowering<'d, 't> {
                     break;
                 }
                 match token {
-                    Element::Unread(error) if !tokens.are_lines() => self.unread.push((document, error)),
+                    Element::Unread(error) if !tokens.are_lines() => {
+                        self.problems.forget(document);
+                        self.unread.push((document, error));
+                    }
                     token => self.element(TokenAt { document, index }, &token, visit),
                 }
             }

@@ -65,6 +65,14 @@ impl Problems {
         }
     }
 
+    /// Drops the problems of the document `at`, which turned out not to be JSON: that error replaces them.
+    pub(super) fn forget(&mut self, at: usize) {
+        self.kept.retain(|problem| problem.document != at);
+        if let Some(count) = self.counts.get_mut(at) {
+            *count = 0;
+        }
+    }
+
     /// Records a problem that concerns more than one token.
     pub(super) fn set_fatal(&mut self) {
         self.is_fatal = true;

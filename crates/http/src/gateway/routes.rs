@@ -207,6 +207,9 @@ fn prefix_of(prefix: &str) -> Result<Vec<Box<str>>, String> {
         "**" => Err("a prefix covers every path below it: leave out `**`".to_owned()),
         text => literal(text),
     };
+    if prefix.starts_with('/') && prefix.trim_matches('/').is_empty() {
+        return Err("it would pass every path without a route: expected a path with a segment".to_owned());
+    }
     segments(prefix)?.map(segment).collect()
 }
 
@@ -349,6 +352,8 @@ mod tests {
     #[test]
     fn errors_of_paths_name_what_is_valid_there() {
         for (prefix, want) in [
+            ("/", "it would pass every path without a route: expected a path with a segment"),
+            ("//", "it would pass every path without a route: expected a path with a segment"),
             ("/assets/**", "a prefix covers every path below it: leave out `**`"),
             ("/assets/*.js", "`*.js` is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`"),
             ("/a\u{202e}", "`a\\u{202e}` is not a segment: expected ASCII letters, digits, `-`, `_`, `.` and `~`"),

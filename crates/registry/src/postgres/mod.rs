@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use portcullis::base::system_words;
 use sqlx::{Connection as _, PgConnection, Postgres, Transaction};
 use tokio::runtime::{Builder, Runtime};
 
@@ -87,7 +88,10 @@ impl PostgresStorage {
     pub(super) fn open(url: &PostgresUrl, purpose: Purpose) -> Result<Self> {
         let target = Target::new(url)?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
-            storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?")
+            storage(
+                format!("cannot start: {}", system_words(&error)),
+                "is the system out of threads or file descriptors?",
+            )
         })?;
         let (connection, Prepared { is_read_only, can_add }) = connect(&runtime, &target, purpose)?;
         let (connection, is_broken, follower) = (Some(connection), Cell::new(false), Follower::new());

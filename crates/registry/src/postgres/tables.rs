@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use portcullis::base::system_words;
 use sqlx::Connection as _;
 use tokio::runtime::Builder;
 
@@ -28,7 +29,7 @@ const TABLES: &str = "SELECT table_catalog::text, table_schema::text, table_name
 pub(crate) fn tables(url: &PostgresUrl, max: usize) -> Result<Vec<Table>> {
     let target = Target { role: "catalog", ..Target::new(url)? };
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| {
-        storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?")
+        storage(format!("cannot start: {}", system_words(&error)), "is the system out of threads or file descriptors?")
     })?;
     let limit = i64::try_from(max.saturating_add(1)).unwrap_or(i64::MAX);
     let rows: Vec<(String, String, String)> = runtime.block_on(async {

@@ -16,7 +16,7 @@ use crate::error::{Result, storage};
 use crate::location::url_of;
 use crate::storage::Purpose;
 use crate::words::quoted;
-use portcullis::base::nearest;
+use portcullis::base::{nearest, system_words};
 use portcullis_secret::contains_secret;
 
 /// How long to wait for files that another process is creating or removing.
@@ -171,7 +171,7 @@ pub(super) fn check_present(path: &Path) -> Result<()> {
         Ok(false) => check_absent(path)?,
         Err(error) => {
             let help = "check that you may search each folder of its path";
-            return Err(storage(format!("cannot open the registry {name}: {error}"), help));
+            return Err(storage(format!("cannot open the registry {name}: {}", system_words(&error)), help));
         }
     }
     let folder = folder(path);

@@ -13,6 +13,7 @@ mod unchanged;
 use std::path::Path;
 use std::time::Duration;
 
+use portcullis::base::system_words;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection as _, SqlStr, Sqlite, SqliteConnection, Transaction};
@@ -148,9 +149,9 @@ impl Drop for SqliteStorage {
 }
 
 fn runtime() -> Result<Runtime> {
-    Builder::new_current_thread()
-        .build()
-        .map_err(|error| storage(format!("cannot start: {error}"), "is the system out of threads or file descriptors?"))
+    Builder::new_current_thread().build().map_err(|error| {
+        storage(format!("cannot start: {}", system_words(&error)), "is the system out of threads or file descriptors?")
+    })
 }
 
 async fn connect(options: SqliteConnectOptions, name: &str) -> Result<SqliteConnection> {
@@ -168,8 +169,9 @@ fn make_private(path: &Path) -> Result<()> {
     }
     check_absent(path)?;
     let name = quoted(&path.display().to_string());
-    let failed =
-        |error: &std::io::Error| storage(format!("cannot make {name}: {error}"), "name a path that you may write to");
+    let failed = |error: &std::io::Error| {
+        storage(format!("cannot make {name}: {}", system_words(error)), "name a path that you may write to")
+    };
     check_folder(path)?;
     match owner_only::create_file(path) {
         // Another process created it meanwhile.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::{Target, WhenFull};
-use portcullis::base::quoted;
+use portcullis::base::{quoted, system_words};
 use portcullis_registry::owner_only;
 
 /// How long the writer lets lines gather, so that each wake-up writes many.
@@ -214,7 +214,7 @@ impl Sink {
                 tracing::info!(file = %path.display(), "the decision log is open again");
             }
             Err(error) => {
-                tracing::error!(file = %path.display(), "cannot reopen the decision log, writing continues in the old file: {error}");
+                tracing::error!(file = %path.display(), "cannot reopen the decision log, writing continues in the old file: {}", system_words(&error));
             }
         }
     }
@@ -236,7 +236,7 @@ impl Sink {
             }
             Err((written, error)) => {
                 if !std::mem::replace(&mut self.failing, true) {
-                    tracing::error!("cannot write the decision log, its lines are lost: {error}");
+                    tracing::error!("cannot write the decision log, its lines are lost: {}", system_words(&error));
                 }
                 let (done, left) = lines.split_at_checked(written).unwrap_or((lines, &[]));
                 self.torn |= done.last().is_some_and(|byte| *byte != b'\n');

@@ -142,7 +142,12 @@ impl Files {
                     left = left.saturating_sub(bytes.len() as u64);
                     read.push((path, bytes, opened));
                 }
-                Err(error) => errors.push(unreadable(path, self.reason(&error))),
+                Err(OpenError::Io(error)) => errors.push(Unreadable::new(&path.display().to_string(), &error)),
+                Err(OpenError::NotRegular) if path.is_dir() => {
+                    errors.push(Unreadable::new(&path.display().to_string(), &io::ErrorKind::IsADirectory.into()));
+                }
+                Err(OpenError::NotRegular) => errors.push(unreadable(path, "it is not a regular file")),
+                Err(OpenError::TooLarge) => errors.push(unreadable(path, self.too_large())),
             }
         }
         if !errors.is_empty() {
@@ -162,15 +167,9 @@ impl Files {
         }
     }
 
-    fn reason(&self, error: &OpenError) -> String {
-        match error {
-            OpenError::Io(error) => error.to_string(),
-            OpenError::NotRegular => "it is not a regular file".to_owned(),
-            OpenError::TooLarge => {
-                let which = if self.paths.len() == 1 { "it has" } else { "the files of the policy have" };
-                format!("{which} more than {} bytes: remove tokens, or raise `--max-policy-bytes`", self.max_bytes)
-            }
-        }
+    fn too_large(&self) -> String {
+        let which = if self.paths.len() == 1 { "it has" } else { "the files of the policy have" };
+        format!("{which} more than {} bytes: remove tokens, or raise `--max-policy-bytes`", self.max_bytes)
     }
 }
 
@@ -244,6 +243,7 @@ impl Opened {
 pub(crate) fn read_regular(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     Opened::read(path, max).map(|(bytes, _)| bytes).map_err(|error| match error {
         OpenError::Io(error) => error,
+        OpenError::NotRegular if path.is_dir() => io::ErrorKind::IsADirectory.into(),
         OpenError::NotRegular => io::Error::other("it is not a regular file"),
         OpenError::TooLarge => io::Error::other(format!("it has more than {max} bytes")),
     })

@@ -1,5 +1,7 @@
 //! The errors that prevent a live policy.
 
+use portcullis::base::system_words;
+
 use super::state::StateError;
 
 /// Why a policy cannot be kept live at all.
@@ -9,6 +11,6 @@ pub enum StartError {
     #[error(transparent)]
     State(#[from] StateError),
     /// The system cannot start a thread.
-    #[error("cannot start the thread that reads the policy: {0}")]
+    #[error("cannot start the thread that reads the policy: {}", system_words(.0))]
     Thread(std::io::Error),
 }

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::contents::Contents;
 use super::files;
-use portcullis::base::Timestamp;
+use portcullis::base::{Timestamp, system_words};
 use portcullis::model::SecretDigest;
 use portcullis::snapshot::MAGIC;
 use portcullis_document::definition::json_message;
@@ -60,6 +60,20 @@ pub struct StateDir {
     kept: Mutex<Vec<(PathBuf, Option<Stamp>)>>,
 }
 
+/// Returns the words of an error of a state directory, with a fix.
+fn io_words(error: &io::Error) -> String {
+    let reason = system_words(error);
+    match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => {
+            format!("{reason}; help: name a folder of its own with `--state-dir`")
+        }
+        io::ErrorKind::PermissionDenied => {
+            format!("{reason}; help: let the user of this process write to the folder")
+        }
+        _ => reason,
+    }
+}
+
 /// Why a state directory, or its contents, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StateError {
@@ -81,7 +95,7 @@ pub enum StateError {
         patience: Duration,
     },
     /// A file or directory cannot be read or written.
-    #[error("cannot {what} `{}`: {error}", path.display())]
+    #[error("cannot {what} `{}`: {}", path.display(), io_words(error))]
     Io {
         /// The operation that failed.
         what: &'static str,

@@ -224,7 +224,7 @@ fn a_provider_that_cannot_be_used_leaves_login_links_working() {
     let site = Site::start_with(|options| {
         options.provider.as_mut().unwrap().issuer = "http://127.0.0.1:1".parse().unwrap();
     });
-    check_failure(&site.browser().get("/login/start"), 503, "no connection", "nobody listens");
+    check_failure(&site.browser().get("/login/start"), 503, "`127.0.0.1:1`: connection refused", "nobody listens");
 }
 
 #[test]

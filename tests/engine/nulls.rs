@@ -1,6 +1,5 @@
 //! `null` never stands for a missing value and its default, except in the four fields of a token that document it.
 
-use portcullis_audit::reads::NamedSources;
 use portcullis_document::load::{Input, LoadOptions, load};
 use portcullis_http::gateway::Routes;
 use portcullis_http::wire::{ReplayRequest, WireRequest};
@@ -94,14 +93,5 @@ fn routes_reject_null() {
     Routes::from_json(&routes.to_string()).unwrap();
     each_null(&routes, &mut |path, changed| {
         assert!(Routes::from_json(&changed.to_string()).is_err(), "{path}");
-    });
-}
-
-#[test]
-fn named_sources_reject_null() {
-    let source = json!({"name": "open-orders", "connection": "dw", "sql": "SELECT 1"});
-    assert!(NamedSources::read(source.to_string().as_bytes()).is_ok());
-    each_null(&source, &mut |path, changed| {
-        assert!(NamedSources::read(changed.to_string().as_bytes()).is_err(), "{path}");
     });
 }

@@ -1,23 +1,37 @@
 //! Tokens, each with one owner.
 
-use std::borrow::Cow;
+mod edit;
+mod expiry;
+mod grants;
+mod reference;
+
 use std::collections::{HashMap, HashSet};
 
-use super::connections::unknown as unknown_connection;
-use super::definition::{Draft, DraftGrant, check_storable, compact_document, settle};
-use super::error::{Problems, Result, invalid, refused};
-use super::lists::{Which, token_with_id};
-use super::named_sources::check_granted;
-use super::record::{Grant, Token, TrailEntry, Usage};
-use super::sizes::check_sizes;
-use super::spans::{expiry_meant, span_meant};
-use super::storage::{Declarations, Declared, Records, TicketFilter, TokenFilter};
-use super::words::{did_you_mean, quoted};
-use super::{Actor, Change, Registry, Subject, check_text};
-use portcullis::base::{Escaped, Timestamp};
-use portcullis::model::{Expiry, SecretDigest};
+use crate::connections::unknown as unknown_connection;
+use crate::definition::{Draft, DraftGrant, check_storable, compact_document, settle};
+use crate::error::{Problems, Result, refused};
+use crate::lists::{Which, token_with_id};
+use crate::named_sources::check_granted;
+use crate::record::{Token, TrailEntry, Usage};
+use crate::sizes::check_sizes;
+use crate::storage::{Declarations, Declared, TicketFilter};
+use crate::words::quoted;
+use crate::{Actor, Change, Registry, Subject};
+use portcullis::model::SecretDigest;
 use portcullis_document::load::Diagnostic;
-use portcullis_secret::{self as secret, Secret, SecretKind, short_id};
+use portcullis_secret::{Secret, SecretKind, short_id};
+
+use self::edit::{check_expiry, edit_grants, edit_referers};
+use self::expiry::expiry;
+use self::grants::untyped;
+use self::reference::{find, name_is_free, own_name};
+
+pub use self::edit::TokenEdit;
+pub use self::expiry::NEVER;
+pub(crate) use self::expiry::span;
+pub use self::grants::TypedGrant;
+pub(crate) use self::grants::typed;
+pub(crate) use self::reference::{by_id, explicit, visible};
 
 /// The prefix of every token id. A name has it only if it is the token's own id.
 const PREFIX: &str = "tk";
@@ -40,57 +54,6 @@ pub struct NewToken {
     pub referers: Vec<String>,
     /// The expiry: an instant, a date, a span such as `7d` (N9.2), or [`NEVER`], the default.
     pub expiration: Option<String>,
-}
-
-/// A grant of a source, whose kind may be given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TypedGrant {
-    /// The connection.
-    pub connection: String,
-    /// The source.
-    pub source: String,
-    /// The kind, such as `pattern`; `None` reads the source by N6.
-    pub kind: Option<String>,
-}
-
-impl From<&Grant> for TypedGrant {
-    fn from(grant: &Grant) -> Self {
-        Self {
-            connection: grant.connection.clone(),
-            source: grant.source.clone(),
-            kind: Some(grant.kind.as_str().to_owned()),
-        }
-    }
-}
-
-/// The text of an expiry that never comes.
-pub const NEVER: &str = "never";
-
-/// An edit of a token. The expiry cannot be edited: [`Registry::rotate_token`] creates a secret with a new expiry.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TokenEdit {
-    /// The new name.
-    pub name: Option<String>,
-    /// The new APIs, which replace all current ones.
-    pub apis: Option<Vec<String>>,
-    /// The new grants, which replace all current ones.
-    pub grants: Option<Vec<TypedGrant>>,
-    /// Grants to add, whose kind may be given.
-    pub add_typed_grants: Vec<TypedGrant>,
-    /// Grants to add: a connection, and a source as N6 reads it.
-    pub add_grants: Vec<(String, String)>,
-    /// Grants to remove: a connection, and the source as written.
-    pub remove_grants: Vec<(String, String)>,
-    /// The new referers, which replace all current ones.
-    pub referers: Option<Vec<String>>,
-    /// Referers to add.
-    pub add_referers: Vec<String>,
-    /// Referers to remove.
-    pub remove_referers: Vec<String>,
-    /// Whether the edit may remove the last referer, after which the token is usable from anywhere.
-    pub any_referer: bool,
-    /// The expiry as an instant, which must be the current one: it cannot be edited. `Some(None)` is no expiry.
-    pub expiration: Option<Option<String>>,
 }
 
 /// A token that was created.
@@ -293,7 +256,7 @@ impl Registry {
 }
 
 /// Returns a checked token of `new` with a new secret, and its warnings; `None` if there is any problem.
-pub(super) fn without_problems(actor: &Actor, new: &NewToken, mut declared: &Declarations) -> Result<Option<Created>> {
+pub(crate) fn without_problems(actor: &Actor, new: &NewToken, mut declared: &Declarations) -> Result<Option<Created>> {
     let secret = Secret::mint(SecretKind::Token)?;
     let mut problems = Problems::default();
     let draft = proposed(actor, new, &secret.digest(), &mut problems)?;
@@ -442,17 +405,17 @@ impl Change<'_> {
     }
 
     /// Reads a draft by the rules of documents. Also checks that granted named sources exist.
-    pub(super) fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
+    pub(crate) fn settle(&mut self, draft: &Draft, before: Option<&Token>) -> Result<(Token, Vec<Diagnostic>)> {
         checked(&mut *self.records, draft, before)
     }
 
-    pub(super) fn put(&mut self, action: &str, before: Option<&Token>, token: &Token) -> Result<()> {
+    pub(crate) fn put(&mut self, action: &str, before: Option<&Token>, token: &Token) -> Result<()> {
         self.records.put_token(token)?;
         self.note(action, &subject(token), before, Some(token))
     }
 
     /// Refuses to delete a token that was used within the last seven days, unless `force` is set.
-    pub(super) fn check_unused(&mut self, token: &Token, force: bool) -> Result<()> {
+    pub(crate) fn check_unused(&mut self, token: &Token, force: bool) -> Result<()> {
         let usage = self.records.usage_of(&[&*token.id])?.pop();
         if let Some(used) = usage.filter(|_| !force).map(|usage| usage.last_used)
             // A recorded use in the far future is wrong: ignore it.
@@ -466,7 +429,7 @@ impl Change<'_> {
     }
 
     /// Adds many tokens, none of which exists.
-    pub(super) fn add(&mut self, action: &str, tokens: &[Token]) -> Result<()> {
+    pub(crate) fn add(&mut self, action: &str, tokens: &[Token]) -> Result<()> {
         /// Bounds the memory for the trail entries.
         const AT_ONCE: usize = 1_000;
         // In the order of the primary key: the database appends to its pages instead of searching and splitting them.
@@ -481,7 +444,7 @@ impl Change<'_> {
         Ok(())
     }
 
-    pub(super) fn remove(&mut self, action: &str, token: &Token) -> Result<()> {
+    pub(crate) fn remove(&mut self, action: &str, token: &Token) -> Result<()> {
         self.records.remove_token(&token.id)?;
         self.note(action, &subject(token), Some(token), None)
     }
@@ -527,198 +490,6 @@ fn checked(declared: &mut dyn Declared, draft: &Draft, before: Option<&Token>) -
     problems.none_or(settled)
 }
 
-pub(super) fn subject(token: &Token) -> Subject<'_> {
+pub(crate) fn subject(token: &Token) -> Subject<'_> {
     Subject { kind: "token", id: &token.id, owner: Some(&token.owner) }
-}
-
-pub(super) fn visible(actor: &Actor) -> TokenFilter<'_> {
-    if actor.all_users { TokenFilter::All } else { TokenFilter::Owner(&actor.user) }
-}
-
-fn find(records: &mut dyn Records, actor: &Actor, id_or_name: &str) -> Result<Token> {
-    if secret::contains_secret(id_or_name) {
-        return Err(invalid(
-            "that is a secret",
-            "name the token by its id or its name: do not put secrets in commands",
-        ));
-    }
-    let owner = (!actor.all_users).then_some(&*actor.user);
-    // Imported ids may start with `id:`, too.
-    let (id, other) = match by_id(id_or_name) {
-        Some(id) => (id, TokenFilter::Id(id_or_name)),
-        None => (id_or_name, TokenFilter::Name { owner, name: id_or_name }),
-    };
-    let mut found = records.tokens(TokenFilter::Id(id))?;
-    found.retain(|token| actor.may(&token.owner));
-    let is_id = !found.is_empty();
-    let others = records.tokens(other)?;
-    found.extend(others.into_iter().filter(|token| token.id != id && actor.may(&token.owner)));
-    if found.len() > 1 {
-        let ids = found.iter().map(|token| {
-            let explicit = explicit(&token.id);
-            let reference = if explicit == id_or_name { &token.id } else { &explicit };
-            format!("{} of {}, named {}", quoted(reference), quoted(&token.owner), quoted(&token.name))
-        });
-        let reference = quoted(id_or_name);
-        let message = if by_id(id_or_name).is_some() {
-            format!("{reference} means the token with the id {} and is the id of another", quoted(id))
-        } else if is_id {
-            format!("{reference} is the id of one token and the name of another")
-        } else {
-            format!("{} tokens have the name {reference}", found.len())
-        };
-        return Err(refused(message, format!("name one by its id: {}", ids.collect::<Vec<_>>().join("; "))));
-    }
-    if let Some(token) = found.pop() {
-        return Ok(token);
-    }
-    let known = records.tokens(visible(actor))?;
-    let meant = did_you_mean(id_or_name, known.iter().flat_map(|token| [&*token.id, &*token.name]));
-    let others = if actor.all_users { "" } else { "; with `--all-users` also those of other users" };
-    let help = format!("{meant}`portcullis credentials list tokens` shows them{others}");
-    Err(refused(format!("there is no token {}", quoted(id_or_name)), help))
-}
-
-/// Returns the id in a reference such as `id:tk_5h3f9w2mzq`, which never matches names.
-pub(super) fn by_id(reference: &str) -> Option<&str> {
-    reference.strip_prefix("id:")
-}
-
-/// Returns a reference that matches the id only, whatever name is equal to it.
-pub(super) fn explicit(id: &str) -> String {
-    format!("id:{id}")
-}
-
-/// Checks the name that a user gives to the token `id`: it must not look like the id of another token.
-fn own_name<'n>(name: &'n str, id: &str) -> Result<&'n str> {
-    check_text("name", name).map_err(|error| error.because("invalid_name"))?;
-    if name.starts_with("tk_") && name != id {
-        let help = "token ids have this prefix: choose a name without it";
-        return Err(invalid(format!("the name {} starts with `tk_`", quoted(name)), help).because("invalid_name"));
-    }
-    if by_id(name).is_some() {
-        let help = "`id:` before an id means no name: choose a name without this prefix";
-        return Err(invalid(format!("the name {} starts with `id:`", quoted(name)), help).because("invalid_name"));
-    }
-    Ok(name)
-}
-
-fn name_is_free(records: &mut dyn Records, owner: &str, name: &str, id: &str) -> Result<()> {
-    if records.tokens(TokenFilter::Id(name))?.iter().any(|other| other.id != id) {
-        let message = format!("name {} is the id of another token", quoted(name));
-        return Err(refused(message, "choose another name").because("name_taken"));
-    }
-    let taken = records.tokens(TokenFilter::Name { owner: Some(owner), name })?;
-    match taken.iter().find(|other| other.id != id) {
-        None => Ok(()),
-        Some(other) => Err(refused(
-            format!("name {} is taken by token {}", quoted(name), Escaped::whole(&other.id)),
-            "choose another name, or none",
-        )
-        .because("name_taken")),
-    }
-}
-
-fn untyped((connection, source): &(String, String)) -> DraftGrant {
-    DraftGrant { connection_name: connection.clone(), source: source.clone(), kind: None }
-}
-
-pub(super) fn typed(TypedGrant { connection, source, kind }: &TypedGrant) -> DraftGrant {
-    DraftGrant { connection_name: connection.clone(), source: source.clone(), kind: kind.clone().map(Cow::Owned) }
-}
-
-/// Checks that an edit keeps the expiry.
-fn check_expiry(edit: &TokenEdit, before: &Token) -> Result<()> {
-    let is_current =
-        |text: &Option<String>| match (text.as_deref().filter(|text| *text != NEVER), before.expiration_date) {
-            (None, None) => true,
-            (Some(text), Some(end)) => text.parse() == Ok(end),
-            _ => false,
-        };
-    match &edit.expiration {
-        Some(expiration) if !is_current(expiration) => {
-            let help = "leave the expiry out, or rotate the token: a new secret may have another expiry";
-            Err(refused("the expiry of a token cannot be edited", help).because("expiry_is_fixed"))
-        }
-        _ => Ok(()),
-    }
-}
-
-fn edit_grants(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
-    if let Some(grants) = &edit.grants {
-        draft.grants = grants.iter().map(typed).collect();
-    }
-    for (connection, source) in &edit.remove_grants {
-        let is = |grant: &DraftGrant| grant.connection_name == *connection && grant.source == *source;
-        if !draft.grants.iter().any(is) {
-            let grants =
-                draft.grants.iter().map(|grant| quoted(&format!("{},{}", grant.connection_name, grant.source)));
-            let message = format!("the token has no grant {}", quoted(&format!("{connection},{source}")));
-            let help = format!("its grants are {}", grants.collect::<Vec<_>>().join(", "));
-            return Err(refused(message, help).because("no_such_grant"));
-        }
-        draft.grants.retain(|grant| !is(grant));
-    }
-    for added in edit.add_grants.iter().map(untyped).chain(edit.add_typed_grants.iter().map(typed)) {
-        let is = |grant: &DraftGrant| {
-            grant.connection_name == added.connection_name
-                && grant.source == added.source
-                && (added.kind.is_none() || grant.kind == added.kind)
-        };
-        if !draft.grants.iter().any(is) {
-            draft.grants.push(added);
-        }
-    }
-    Ok(())
-}
-
-fn edit_referers(draft: &mut Draft, edit: &TokenEdit) -> Result<()> {
-    let had = !draft.referers.is_empty();
-    if let Some(referers) = &edit.referers {
-        draft.referers.clone_from(referers);
-    }
-    for referer in &edit.remove_referers {
-        if !draft.referers.contains(referer) {
-            let known: Vec<_> = draft.referers.iter().map(|known| quoted(known)).collect();
-            let help = if known.is_empty() { "it has none".to_owned() } else { format!("it has {}", known.join(", ")) };
-            return Err(refused(format!("the token has no referer {}", quoted(referer)), help));
-        }
-        draft.referers.retain(|known| known != referer);
-    }
-    draft.referers.extend(edit.add_referers.iter().cloned());
-    if edit.any_referer && edit.referers.is_none() && edit.add_referers.is_empty() {
-        draft.referers.clear();
-    }
-    if had && draft.referers.is_empty() && !edit.any_referer {
-        let message = "the token would be usable from any web site: no referer would be left";
-        return Err(refused(message, "add another one, or use `--any-referer`").because("referers_removed"));
-    }
-    Ok(())
-}
-
-/// Returns the expiry of a token that is created now (N9.2, N9.3).
-fn expiry(text: Option<&str>, now: Timestamp) -> Result<Option<Timestamp>> {
-    let Some(text) = text.filter(|text| *text != NEVER) else { return Ok(None) };
-    match Expiry::at_creation(text, now) {
-        Ok(Expiry::At(end)) => Ok(Some(end)),
-        Ok(Expiry::Never) => Ok(None),
-        Err(error) => {
-            const FORMS: &str = "a span such as `7d`, `2w`, `6m`, `1y`, a date such as `2030-01-01` or an RFC 3339 instant, \
-                                 in the future, or `never`";
-            let meant = expiry_meant(text, now).map_or_else(String::new, |fix| format!("`{fix}`: "));
-            Err(invalid(error.to_string(), format!("write {meant}{FORMS}")).because("invalid_expiry"))
-        }
-    }
-}
-
-/// Returns the instant that is the span `text`, such as `7d`, after `start`.
-pub(super) fn span(text: &str, start: Timestamp, what: &str) -> Result<Timestamp> {
-    match Expiry::at_creation(text, start) {
-        Ok(Expiry::At(end)) if text.parse::<Timestamp>().is_err() => Ok(end),
-        _ => {
-            let meant = span_meant(text, start).map_or_else(String::new, |fix| format!("`{fix}`: "));
-            let help = format!("write {meant}a span such as `7d`, `2w`, `6m` or `1y`");
-            Err(invalid(format!("{} is not an {what}", quoted(text)), help).because("invalid_span"))
-        }
-    }
 }

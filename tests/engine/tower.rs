@@ -1,84 +1,19 @@
 //! The `tower` layer: the requests that it forwards, with their headers, and its own responses.
 
-use std::convert::Infallible;
-use std::future::{Ready, ready};
-use std::sync::{Arc, Mutex};
+use std::future::ready;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::http::response::Parts;
-use axum::http::{HeaderMap, Request, Response, StatusCode};
+use axum::http::{HeaderMap, Request, StatusCode};
 use portcullis::{Authorizer, Options, Reason, Snapshot, Timestamp};
 use portcullis_document::read_policy;
 use portcullis_http::gateway::{Preflights, Reader, ReaderOptions, Routes};
-use portcullis_http::tower::{Allowed, AuthorizeLayer, Cors, Denied, RequestBody, ResponseBody};
+use portcullis_http::tower::{AuthorizeLayer, Cors, Denied};
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use tower_layer::Layer;
-use tower_service::Service;
 
-/// A service that accepts all requests and records them.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Upstream(Arc<Mutex<Vec<Forwarded>>>);
-
-/// A forwarded request.
-#[derive(Debug, Clone)]
-pub(super) struct Forwarded {
-    headers: HeaderMap,
-    allowed: Option<Allowed>,
-    pub(super) body: Vec<u8>,
-    trailers: Option<HeaderMap>,
-    is_as_sent: bool,
-}
-
-impl Upstream {
-    pub(super) fn forwarded(&self) -> Vec<Forwarded> {
-        self.0.lock().unwrap().clone()
-    }
-}
-
-impl Forwarded {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.get_all(name).iter();
-        let value = values.next()?;
-        assert!(values.next().is_none(), "{name} twice: {self:?}");
-        Some(value.to_str().unwrap())
-    }
-}
-
-impl Service<Request<RequestBody<Body>>> for Upstream {
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = Ready<Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<RequestBody<Body>>) -> Self::Future {
-        let (parts, body) = request.into_parts();
-        let is_as_sent = matches!(body, RequestBody::Right(_));
-        let length = body.size_hint().exact();
-        let read = http_body_util::BodyExt::collect(body);
-        let read = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(read)).unwrap();
-        let trailers = read.trailers().cloned();
-        let body = read.to_bytes().to_vec();
-        assert!(length.is_none_or(|length| length == body.len() as u64));
-        let allowed = parts.extensions.get().cloned();
-        self.0.lock().unwrap().push(Forwarded { headers: parts.headers, allowed, body, trailers, is_as_sent });
-        ready(Ok(Response::new(Body::from("upstream"))))
-    }
-}
-
-pub(super) async fn send<C>(layer: &AuthorizeLayer<C>, upstream: &Upstream, request: Request<Body>) -> Response<Body>
-where
-    C: portcullis::authorizer::Clock + Clone + Send + Sync + 'static,
-{
-    let mut service = layer.layer(upstream.clone());
-    // Spawns a task, as a multi-threaded server does: the upstream of the test blocks.
-    let answer = tokio::task::spawn(async move { service.call(request).await.unwrap() });
-    answer.await.unwrap().map(|body: ResponseBody<Body>| Body::new(body))
-}
+use crate::upstream::{Forwarded, Upstream, send};
 
 fn snapshot(table: &str) -> Snapshot {
     let policy = json!({

@@ -1,60 +1,32 @@
-//! Stored sets of entries, which are matched in place: in memory or in a compiled snapshot.
-//!
-//! Entries are grouped by origin. A hash of the origin finds its group without reading the other groups. A number has
-//! two bytes, or four in a set of more than 64 KiB, and is little-endian:
-//!
-//! ```text
-//! head       zero for numbers of two bytes, one for four (one byte)
-//!            number of origins without a wildcard, number of origins with one
-//!            the lengths of the authorities with a wildcard: bit n for n modulo 64 (eight bytes; only with wildcards)
-//! hashes     the hash of each origin (two bytes), in order; first the origins without a wildcard
-//! offsets    the offset of each group in the set
-//! group      number of deciding pages, twice, plus one for `https`; zero if each page of the origin matches
-//!            number of pages
-//!            length of the authority
-//!            offset of each page in the set, the deciding ones first and in order
-//!            authority: host, and port unless it is the default one; a dot before the host of a wildcard
-//!            for each page: length of its path, twice, plus one for an exact page; path
-//! ```
-//!
-//! A deciding page is one that no other page of its origin includes.
-//!
-//! Most sets have one site. A header is first compared with its text, without a hash.
+//! The groups of a set: the entries of each origin, found by the hash of the origin.
 
 use std::ops::Range;
 
 use wide::u16x8;
 
-use super::class::end;
-use super::entry::{Entry, Reach, View};
-use super::header::{Referer, path_and_query};
-use super::origin::{HeaderOrigin, UnicodeOrigin, are_plain_labels, scheme};
-use super::url::{Origin, Scheme};
 use crate::base::bytes::{Offsets, all};
 use crate::base::{fetch_lines, is_same, starts_with};
 use crate::pattern::text_key;
+use crate::referer::class::end;
+use crate::referer::entry::{Reach, View};
+use crate::referer::header::{Referer, path_and_query};
+use crate::referer::origin::{HeaderOrigin, UnicodeOrigin, are_plain_labels, scheme};
+use crate::referer::url::{Origin, Scheme};
 
 /// The maximum number of hashes that are compared one after the other, eight at a time.
 const SCAN: usize = 64;
 
 /// The maximum number of groups or pages that are compared one by one.
-const FEW: usize = 4;
+pub(super) const FEW: usize = 4;
 
 /// The maximum number of groups that are compared with the end of a host. Parsing a host that is not ASCII costs more.
 const SCAN_SUFFIX: usize = 64;
 
-const LANES: usize = 8;
-
-/// A borrowed set. Matching is safe for any bytes: an entry that cannot be read matches nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct StoredSet<'b> {
-    /// The set, and any bytes after it.
-    bytes: &'b [u8],
-}
+pub(super) const LANES: usize = 8;
 
 /// The groups of a set.
 #[derive(Debug, Clone, Copy, Default)]
-struct Groups<'b> {
+pub(super) struct Groups<'b> {
     /// The set, and any bytes after it.
     bytes: &'b [u8],
     width: Width,
@@ -70,7 +42,7 @@ struct Groups<'b> {
 
 /// The number of bytes of a number.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Width {
+pub(super) enum Width {
     #[default]
     Two,
     Four,
@@ -96,7 +68,7 @@ struct Below<'b, 't> {
 }
 
 impl Width {
-    fn bytes(self) -> usize {
+    pub(super) fn bytes(self) -> usize {
         match self {
             Self::Two => 2,
             Self::Four => 4,
@@ -129,7 +101,7 @@ impl Width {
     }
 
     /// Appends a number; returns `None` if it is too large.
-    fn write(self, number: usize, out: &mut Vec<u8>) -> Option<()> {
+    pub(super) fn write(self, number: usize, out: &mut Vec<u8>) -> Option<()> {
         match self {
             Self::Two => out.extend(u16::try_from(number).ok()?.to_le_bytes()),
             Self::Four => out.extend(u32::try_from(number).ok()?.to_le_bytes()),
@@ -140,69 +112,10 @@ impl Width {
 
 /// Returns the hash of an origin.
 #[inline]
-fn hash(scheme: Scheme, authority: &[u8]) -> u16 {
+pub(super) fn hash(scheme: Scheme, authority: &[u8]) -> u16 {
     let key = text_key(authority);
     let hash = (key >> 16) as u16;
     if scheme == Scheme::Https { hash } else { !hash }
-}
-
-impl<'b> StoredSet<'b> {
-    /// Creates the set at the start of `bytes`, the output of [`write`].
-    #[inline]
-    pub(crate) fn of(bytes: &'b [u8]) -> Self {
-        Self { bytes }
-    }
-
-    /// Returns whether an entry matches a header, like [`RefererSet::accepts`](super::RefererSet::accepts).
-    #[inline]
-    pub(crate) fn accepts(self, header: &str) -> bool {
-        match self.look_up(header) {
-            LookUp::Done(accepts) => accepts,
-            LookUp::Candidate(candidate) => candidate.accepts(),
-        }
-    }
-
-    /// Looks up the origin of a header by its hash. If an origin has this hash, prefetches its entries, and leaves the
-    /// comparison to the caller.
-    #[inline]
-    pub(crate) fn look_up<'h>(self, header: &'h str) -> LookUp<'b, 'h> {
-        if self.only_site().is_some_and(|site| site.is_start_of(header)) {
-            return LookUp::Done(true);
-        }
-        self.groups().look_up(header)
-    }
-
-    /// Returns whether an entry matches `referer` (N7.2 to N7.5).
-    pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
-        self.groups().matches(referer)
-    }
-
-    /// Returns the entries, in canonical order.
-    pub(crate) fn entries(self) -> impl Iterator<Item = Entry> {
-        self.groups().views().into_iter().map_while(Entry::of)
-    }
-
-    pub(crate) fn len(self) -> usize {
-        self.groups().views().len()
-    }
-
-    #[inline]
-    fn groups(self) -> Groups<'b> {
-        Groups::read(self.bytes).unwrap_or_default()
-    }
-
-    /// Returns the entry of a set that consists of one site without a wildcard. Most sets do.
-    #[inline]
-    fn only_site(self) -> Option<Site<'b>> {
-        let start = self.bytes.first_chunk::<SITE>()?;
-        if u128::from_le_bytes(*start) & u128::from_le_bytes(SITE_MASK) != u128::from_le_bytes(SITE_START) {
-            return None;
-        }
-        let [.., https, _, _, _, low, high, _] = *start;
-        let length = usize::from(u16::from_le_bytes([low, high]));
-        let authority = self.bytes.get(SITE - 1..)?.get(..length)?;
-        Some(Site { scheme: if https == 0 { Scheme::Http } else { Scheme::Https }, authority })
-    }
 }
 
 /// The result of looking up the origin of a header by its hash.
@@ -237,38 +150,9 @@ impl Candidate<'_, '_> {
     }
 }
 
-/// The number of bytes of a set of one site up to the first byte of its authority.
-const SITE: usize = 16;
-
-/// The start of a set of one site, with zeros for the bytes that are not in [`SITE_MASK`].
-const SITE_START: [u8; SITE] = [0, 1, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0];
-
-/// The bits that are equal in all sets of one site: all but the hash, `https`, the length, and the authority.
-const SITE_MASK: [u8; SITE] = [!0, !0, !0, !0, !0, 0, 0, !0, !0, !1, !0, !0, !0, 0, 0, 0];
-
-/// An entry that matches every page of an origin.
-struct Site<'b> {
-    scheme: Scheme,
-    authority: &'b [u8],
-}
-
-impl Site<'_> {
-    /// Returns whether a header starts with the text of the site. A header that does has the origin of the site, because
-    /// entries are canonical.
-    #[inline]
-    fn is_start_of(&self, header: &str) -> bool {
-        let text = match self.scheme {
-            Scheme::Https => header.as_bytes().strip_prefix(b"https://"),
-            Scheme::Http => header.as_bytes().strip_prefix(b"http://"),
-        };
-        text.and_then(|text| text.split_at_checked(self.authority.len()))
-            .is_some_and(|(authority, rest)| rest.first() == Some(&b'/') && is_same(authority, self.authority))
-    }
-}
-
 impl<'b> Groups<'b> {
     #[inline]
-    fn read(bytes: &'b [u8]) -> Option<Self> {
+    pub(super) fn read(bytes: &'b [u8]) -> Option<Self> {
         let width = if *bytes.first()? == 0 { Width::Two } else { Width::Four };
         let (exact, wildcards) = (width.read(bytes, 1)?, width.read(bytes, 1 + width.bytes())?);
         let head = 1 + 2 * width.bytes();
@@ -281,7 +165,7 @@ impl<'b> Groups<'b> {
     }
 
     #[inline]
-    fn look_up<'h>(self, header: &'h str) -> LookUp<'b, 'h> {
+    pub(super) fn look_up<'h>(self, header: &'h str) -> LookUp<'b, 'h> {
         let Some((scheme, text)) = scheme(header) else { return LookUp::Done(self.accepts_unusual(header)) };
         let (authority, rest) =
             text.split_at_checked(end(text.as_bytes(), |lanes| !lanes.equal(b'/'))).unwrap_or_default();
@@ -349,7 +233,7 @@ impl<'b> Groups<'b> {
     }
 
     /// Returns whether an entry matches `referer` (N7.2 to N7.5).
-    fn matches(self, referer: &Referer<'_>) -> bool {
+    pub(super) fn matches(self, referer: &Referer<'_>) -> bool {
         let (scheme, authority, path) = (referer.scheme(), referer.authority(), referer.path_and_query());
         let exact = self.find(0..self.exact, scheme, authority.as_bytes());
         exact.is_some_and(|group| group.covers(path))
@@ -468,7 +352,7 @@ impl<'b> Groups<'b> {
     }
 
     /// Returns the parts of all entries, in canonical order.
-    fn views(self) -> Vec<View<'b>> {
+    pub(super) fn views(self) -> Vec<View<'b>> {
         let mut views = Vec::new();
         // A forged set may repeat a text any number of times. Written texts are in the order of their addresses.
         let mut end = 0;
@@ -567,181 +451,4 @@ fn partition(indexes: Range<usize>, before: impl Fn(usize) -> bool) -> usize {
         }
     }
     low
-}
-
-/// The entries of one origin that are to be written.
-struct Written<'e> {
-    wildcard: bool,
-    hash: u16,
-    scheme: Scheme,
-    authority: Vec<u8>,
-    /// The pages that no other page includes, then the other ones; each in order.
-    deciders: Vec<View<'e>>,
-    included: Vec<View<'e>>,
-}
-
-impl<'e> Written<'e> {
-    fn new(origin: Origin<'e>, views: &[View<'e>]) -> Self {
-        let dot: &[u8] = if origin.wildcard { b"." } else { b"" };
-        let port = origin.port.map(|port| format!(":{port}")).unwrap_or_default();
-        let authority = [dot, origin.host, port.as_bytes()].concat();
-        let (mut deciders, mut included) = (Vec::new(), Vec::new());
-        let mut last: Option<View<'_>> = None;
-        for view in views {
-            // The entries that an entry includes directly follow it.
-            if last.is_some_and(|last| last.includes(*view)) {
-                included.push(*view);
-            } else {
-                deciders.push(*view);
-                last = Some(*view);
-            }
-        }
-        // A site includes every page of its origin.
-        deciders.retain(|view| view.reach != Reach::Site);
-        let hash = hash(origin.scheme, &authority);
-        Self { wildcard: origin.wildcard, hash, scheme: origin.scheme, authority, deciders, included }
-    }
-
-    fn pages(&self) -> impl Iterator<Item = &View<'e>> {
-        self.deciders.iter().chain(&self.included)
-    }
-}
-
-/// Returns the bytes of a set of entries, which must be in order and without duplicates.
-pub(super) fn write(views: &[View<'_>]) -> Vec<u8> {
-    let mut groups: Vec<Written<'_>> = views
-        .chunk_by(|a, b| a.origin == b.origin)
-        .filter_map(|views| Some(Written::new(views.first()?.origin, views)))
-        .collect();
-    groups.sort_by(|a, b| {
-        (a.wildcard, a.hash, a.scheme, &a.authority).cmp(&(b.wildcard, b.hash, b.scheme, &b.authority))
-    });
-    // A set beyond 4 GiB does not fit: it matches nothing.
-    write_with(Width::Two, &groups).or_else(|| write_with(Width::Four, &groups)).unwrap_or_default()
-}
-
-/// Writes a set; returns `None` if a number does not fit into `width`.
-fn write_with(width: Width, groups: &[Written<'_>]) -> Option<Vec<u8>> {
-    let wildcards = groups.iter().filter(|group| group.wildcard).count();
-    let mut out = vec![u8::from(width == Width::Four)];
-    width.write(groups.len() - wildcards, &mut out)?;
-    width.write(wildcards, &mut out)?;
-    if wildcards > 0 {
-        let lengths = groups.iter().filter(|group| group.wildcard).map(|group| 1_u64 << (group.authority.len() % 64));
-        out.extend(lengths.fold(0, |lengths, length| lengths | length).to_le_bytes());
-    }
-    let hashes = out.len();
-    out.extend(groups.iter().flat_map(|group| group.hash.to_le_bytes()));
-    let mut start = out.len() + width.bytes() * groups.len();
-    let mut records = Vec::new();
-    for group in groups {
-        width.write(start, &mut out)?;
-        let record = records.len();
-        width.write(group.deciders.len() << 1 | usize::from(group.scheme == Scheme::Https), &mut records)?;
-        width.write(group.pages().count(), &mut records)?;
-        width.write(group.authority.len(), &mut records)?;
-        let mut page = start + width.bytes() * (3 + group.pages().count()) + group.authority.len();
-        for view in group.pages() {
-            width.write(page, &mut records)?;
-            page += width.bytes() + view.tail.len();
-        }
-        records.extend(&group.authority);
-        for view in group.pages() {
-            width.write(view.tail.len() << 1 | usize::from(view.reach == Reach::Exact), &mut records)?;
-            records.extend(view.tail);
-        }
-        start += records.len() - record;
-    }
-    out.extend(records);
-    // Hashes are compared eight at a time.
-    let padded = hashes + size_of::<u16>() * (groups.len() + LANES);
-    out.resize(out.len().max(padded), 0);
-    Some(out)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashMap;
-
-    use super::*;
-
-    fn set<'t>(texts: impl IntoIterator<Item = &'t str>) -> Vec<u8> {
-        let mut entries: Vec<Entry> = texts.into_iter().map(|text| Entry::parse(text).unwrap()).collect();
-        entries.sort_unstable();
-        write(&entries.iter().map(Entry::view).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn only_one_site_without_wildcard_is_compared_as_text() {
-        let long = format!("https://{}a.test/", "a.".repeat(0x8000));
-        let own: &[u8] = b"a.test";
-        for (texts, want) in [
-            (&["https://a.test/"][..], Some((Scheme::Https, own))),
-            (&["http://a.test/"], Some((Scheme::Http, own))),
-            (&["https://a.test:81/"], Some((Scheme::Https, b"a.test:81"))),
-            (&["https://*.a.test/"], None),
-            (&["https://a.test/p"], None),
-            (&["https://a.test/p/*"], None),
-            (&["https://a.test/", "https://a.test/p"], None),
-            (&["https://a.test/", "https://b.test/"], None),
-            (&["https://a.test/", "https://*.a.test/"], None),
-            (&[&long], None),
-            (&[], None),
-        ] {
-            let bytes = set(texts.iter().copied());
-            let site = StoredSet::of(&bytes).only_site().map(|site| (site.scheme, site.authority));
-            assert_eq!(site, want, "{:.40}", texts.concat());
-            for text in texts {
-                let own = text.replace('*', "x");
-                for (header, want) in [(own.clone(), true), (own.replace(".test", ".tesu"), false)] {
-                    assert_eq!(StoredSet::of(&bytes).accepts(&header), want, "{header:.40}");
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn origins_with_equal_hashes_are_distinguished() {
-        let mut by_hash: HashMap<u16, Vec<String>> = HashMap::new();
-        for at in 0..300_000 {
-            let authority = format!("h{at}.test");
-            by_hash.entry(hash(Scheme::Https, authority.as_bytes())).or_default().push(format!("https://{authority}/"));
-        }
-        let same = by_hash.into_values().max_by_key(Vec::len).unwrap();
-        assert!(same.len() > 2 * FEW);
-        for count in 1..same.len() {
-            let bytes = set(same[..count].iter().map(String::as_str));
-            for (at, text) in same.iter().enumerate() {
-                assert_eq!(StoredSet::of(&bytes).accepts(text), at < count, "{at} of {count}");
-            }
-        }
-    }
-
-    #[test]
-    fn forged_sets_are_safe_and_bounded() {
-        let texts = ["https://a.test/", "https://*.b.test:81/x/*", "https://b.test/p", "https://b.test/q"];
-        let bytes = set(texts);
-        let headers =
-            ["https://a.test/x", "https://x.b.test:81/x/", "https://b.test/p", "https://\u{fc}.b.test:81/", ""];
-        for at in 0..bytes.len() {
-            for value in 0..=u8::MAX {
-                let mut forged = bytes.clone();
-                forged[at] = value;
-                for length in [at + 1, forged.len()] {
-                    let set = StoredSet::of(&forged[..length]);
-                    for header in headers {
-                        set.accepts(header);
-                    }
-                    assert!(set.len() <= forged.len() && set.entries().count() <= forged.len());
-                }
-            }
-        }
-        // All groups are one group, whose pages are one page.
-        let mut forged = vec![0, 0xff, 0xff, 0, 0];
-        forged.resize(forged.len() + 2 * 0xffff, 0);
-        let group = u16::try_from(0xfff0).unwrap().to_le_bytes();
-        forged.extend(group.repeat(0xffff));
-        forged.resize(0x80_0000, 0xff);
-        assert!(StoredSet::of(&forged).len() <= forged.len());
-    }
 }
