@@ -1,10 +1,14 @@
-//! Decides a fixed list of requests, and reads a fixed list of HTTP requests, for counting instructions:
-//! `benches/instructions.sh` runs this program in callgrind.
+//! Decides a fixed list of requests, reads a fixed list of HTTP requests, and loads and compiles a fixed policy, for
+//! counting instructions: `benches/instructions.sh` runs this program in callgrind.
 //!
-//! Callgrind counts only inside the functions `counted_decisions` and `counted_readings`. The preparation before them
-//! uses hash tables with random seeds, and would add noise.
+//! Callgrind counts only inside the functions `counted_…`. The preparation before them uses hash tables with random
+//! seeds, and would add noise.
 //!
-//! With the name of a row of `benches/rows.rs` as argument, such as `5 referers: first`, decides only its requests.
+//! With an argument, decides only the requests of:
+//!
+//! - a row of `benches/rows.rs`, such as `5 referers: first`;
+//! - `patterns` and a number: one token with that number of patterns;
+//! - `query`: a granted query of 8 KiB with many quotes.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -21,18 +25,39 @@
 mod workload;
 
 use portcullis::base::Timestamp;
-use portcullis::decision::{Credential, Request, decide};
-use portcullis::model::SecretDigest;
+use portcullis::decision::{Credential, Request, Source, decide};
+use portcullis::model::{Policy, SecretDigest};
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
 
 fn main() {
     let now = workload::NOW.parse().unwrap();
     let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
-    match arguments.next() {
-        Some(row) => decide_row(&row, now),
-        None => decide_and_read_all(now),
+    match (arguments.next().as_deref(), arguments.next()) {
+        (Some("patterns"), Some(count)) => decide_patterns(count.parse().unwrap(), now),
+        (Some("query"), _) => decide_query(now),
+        (Some(row), _) => decide_row(row, now),
+        (None, _) => count_all(now),
     }
+}
+
+fn decide_patterns(count: usize, now: Timestamp) {
+    let policy = portcullis_document::load::policy(workload::rows::one_token(count)).unwrap();
+    let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
+    let names = workload::rows::names_of_one(count, 2_000);
+    let digest = SecretDigest::of(workload::rows::ONE_SECRET);
+    let request = |name| Request::new("maps", "dw").source(Source::Resource(name)).digest(digest);
+    let requests: Vec<_> = names.iter().map(|name| request(name)).collect();
+    println!("{} of {} allowed", counted_decisions(&snapshot, &requests, now), requests.len());
+}
+
+fn decide_query(now: Timestamp) {
+    let query = workload::http::long_query();
+    let policy = portcullis_document::load::policy(workload::http::policy_of_query(&query)).unwrap();
+    let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
+    let digest = SecretDigest::of(workload::http::TOKEN);
+    let request = Request::new("sql", workload::http::ONE_CONNECTION).source(Source::Query(&query)).digest(digest);
+    println!("{} of 1 allowed", counted_decisions(&snapshot, &[request], now));
 }
 
 fn decide_row(name: &str, now: Timestamp) {
@@ -57,10 +82,10 @@ fn from_digest(owned: &workload::OwnedRequest) -> Request<'_> {
     }
 }
 
-fn decide_and_read_all(now: Timestamp) {
+fn count_all(now: Timestamp) {
     let workload = workload::workload(1_000, 2_000, 1);
-    let policy = portcullis_document::load::policy(workload.document).unwrap();
-    let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
+    let policy = counted_loading(workload.document);
+    let snapshot = counted_compilation(&policy);
     let requests: Vec<_> = workload.requests.iter().map(from_digest).collect();
     let allowed = counted_decisions(&snapshot, &requests, now);
     let share = allowed * 100 / requests.len();
@@ -69,7 +94,17 @@ fn decide_and_read_all(now: Timestamp) {
     let reader = Reader::default();
     let tiles = workload::http::tiles(1_000);
     assert_eq!(counted_readings(&reader, &tiles), tiles.len());
-    println!("{} decisions, {} readings", requests.len(), tiles.len());
+    println!("{} decisions, {} readings, {} grants", requests.len(), tiles.len(), workload.grants);
+}
+
+#[inline(never)]
+fn counted_loading(document: String) -> Policy {
+    portcullis_document::load::policy(document).unwrap()
+}
+
+#[inline(never)]
+fn counted_compilation(policy: &Policy) -> Snapshot {
+    Snapshot::compile(policy, &Options::default()).unwrap()
 }
 
 #[inline(never)]

@@ -32,7 +32,7 @@ use portcullis::base::Timestamp;
 use portcullis::decision::decide;
 use portcullis::snapshot::{Options, Snapshot};
 use portcullis_http::gateway::{Body, HttpRequest, Reader, Reading};
-use workload::http::{HEADERS, ONE_CONNECTION, policy, tiles};
+use workload::http::{HEADERS, ONE_CONNECTION, long_query, policy, policy_of_query, tiles};
 use workload::measure::{BATCH, medians, quantile, single};
 
 /// An HTTP request of one kind.
@@ -44,6 +44,7 @@ struct Row {
     /// The parameter of the source.
     parameter: &'static str,
     outcome: Outcome,
+    policy: String,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -54,8 +55,6 @@ enum Outcome {
 }
 
 fn rows() -> Vec<Row> {
-    let values: Vec<String> = (0..560).map(|at| format!("'order-{at:06}'")).collect();
-    let query = format!("SELECT * FROM t WHERE id IN ({})", values.join(","));
     let filters = "%7B%22storetype%22%3A%7B%22in%22%3A%7B%22values%22%3A%5B%22Supermarket%22%5D%7D%7D%7D".repeat(2);
     let row = |name, target: &str, outcome| Row {
         name,
@@ -64,6 +63,14 @@ fn rows() -> Vec<Row> {
         body: String::new(),
         parameter: "name=",
         outcome,
+        policy: policy(1_000),
+    };
+    let body = serde_json::json!({"v": "3.4", "client": "deck-gl", "q": long_query()}).to_string();
+    let post = |name, outcome| Row {
+        method: "POST",
+        body: body.clone(),
+        parameter: "\"q\":\"",
+        ..row(name, &format!("/v3/sql/{ONE_CONNECTION}/query"), outcome)
     };
     let encoded = format!(
         "/v3/sql/{ONE_CONNECTION}/model/category?type=query&client=deck-gl\
@@ -80,12 +87,8 @@ fn rows() -> Vec<Row> {
             Outcome::Denied,
         ),
         Row { parameter: "source=", ..row("encoded query", &encoded, Outcome::Denied) },
-        Row {
-            method: "POST",
-            body: serde_json::json!({"v": "3.4", "client": "deck-gl", "q": query}).to_string(),
-            parameter: "\"q\":\"",
-            ..row("JSON body", &format!("/v3/sql/{ONE_CONNECTION}/query"), Outcome::Denied)
-        },
+        post("JSON body", Outcome::Denied),
+        Row { policy: policy_of_query(&long_query()), ..post("JSON body, granted query", Outcome::Allowed) },
         row(
             "twice",
             "/v3/maps/carto_dw/table/5/15/12?name=carto-demo-data.demo_tables.airports&name=other",
@@ -97,19 +100,19 @@ fn rows() -> Vec<Row> {
 fn main() {
     let measuring = std::env::args().any(|argument| argument == "--bench");
     let now: Timestamp = workload::NOW.parse().unwrap();
-    let policy = portcullis_document::load::policy(policy(1_000)).unwrap();
-    let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
     let reader = Reader::default();
-    let decided = |request: &HttpRequest<'_>| match reader.read(request) {
-        Ok(Reading::Access(access)) if decide(&snapshot, &access.request(&access.sources()), now).is_allow() => {
-            Outcome::Allowed
-        }
-        Ok(_) => Outcome::Denied,
-        Err(_) => Outcome::NotUnderstood,
-    };
     println!("| HTTP request | bytes | floor, ns | read, ns | read and decided, ns | ÷ floor | allocations |");
     println!("| --- | ---: | ---: | ---: | ---: | ---: | ---: |");
     for row in rows() {
+        let policy = portcullis_document::load::policy(row.policy.as_str()).unwrap();
+        let snapshot = Snapshot::compile(&policy, &Options::default()).unwrap();
+        let decided = |request: &HttpRequest<'_>| match reader.read(request) {
+            Ok(Reading::Access(access)) if decide(&snapshot, &access.request(&access.sources()), now).is_allow() => {
+                Outcome::Allowed
+            }
+            Ok(_) => Outcome::Denied,
+            Err(_) => Outcome::NotUnderstood,
+        };
         let body = row.body.as_bytes();
         let request =
             HttpRequest { method: row.method, target: &row.target, headers: &HEADERS, body: Body::Whole(body) };

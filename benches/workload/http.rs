@@ -62,3 +62,20 @@ pub fn policy(tokens: usize) -> String {
     let tokens: Vec<_> = (0..tokens).map(token).collect();
     serde_json::json!({"version": 1, "tokens": tokens}).to_string()
 }
+
+/// Returns a query of about 8 KiB with many quotes.
+pub fn long_query() -> String {
+    let values: Vec<String> = (0..560).map(|at| format!("'order-{at:06}'")).collect();
+    format!("SELECT * FROM t WHERE id IN ({})", values.join(","))
+}
+
+/// Returns a policy of one token, [`TOKEN`], which may run `query`.
+pub fn policy_of_query(query: &str) -> String {
+    let token = serde_json::json!({
+        "id": "tk_query",
+        "token": TOKEN,
+        "allowed_apis": ["sql"],
+        "grants": [{"connection_name": ONE_CONNECTION, "source": query, "type": "query"}],
+    });
+    serde_json::json!({"version": 1, "tokens": [token]}).to_string()
+}

@@ -50,17 +50,48 @@ impl<'t> Marks<'t> {
 /// Returns the marks of the last bytes of a text: at most sixteen.
 fn marks_at_end(rest: &[u8]) -> u32 {
     // A zero is not a mark, and does not make a mark of the byte before it.
-    let mut padded = [0; Lanes::COUNT + 1];
-    padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    let padded = padded(rest);
     let lanes = Lanes::at(&padded, 0).zip(Lanes::at(&padded, 1));
     lanes.map_or(0, |(bytes, following)| marks(bytes, following).to_bitmask())
+}
+
+/// Returns the last bytes of a text, at most sixteen, with zeros after them.
+fn padded(rest: &[u8]) -> [u8; Lanes::COUNT + 1] {
+    let mut padded = [0; Lanes::COUNT + 1];
+    padded.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    padded
+}
+
+/// Returns whether `text` has white space other than single spaces. Without it, the text is its own normal form,
+/// whatever its quotes and comments are.
+///
+/// Quotes are not looked at: this is several times faster than finding the marks.
+pub(super) fn has_wide_space(text: &[u8]) -> bool {
+    let is_wide = |text: &[u8], at| {
+        Lanes::at(text, at)
+            .zip(Lanes::at(text, at + 1))
+            .map(|(bytes, following)| (tab(bytes) | bytes.equal(b' ') & following.equal(b' ')).to_bitmask() != 0)
+    };
+    let mut at = 0;
+    while let Some(is_wide) = is_wide(text, at) {
+        if is_wide {
+            return true;
+        }
+        at += Lanes::COUNT;
+    }
+    let rest = padded(text.get(at..).unwrap_or_default());
+    is_wide(&rest, 0).unwrap_or(true)
+}
+
+/// All white space but the space itself. The vertical tab is not white space.
+#[inline]
+fn tab(lanes: Lanes) -> u8x16 {
+    lanes.within(b'\t', b'\r') & !lanes.equal(b'\x0B')
 }
 
 /// The bytes that are marks; each byte of `following` is the one after the byte at its index.
 #[inline]
 fn marks(bytes: Lanes, following: Lanes) -> u8x16 {
-    // All white space but the space itself. The vertical tab is not white space.
-    let tab = |lanes: Lanes| lanes.within(b'\t', b'\r') & !lanes.equal(b'\x0B');
     let always = tab(bytes) | bytes.within(b'"', b'$') | bytes.equal(b'\'') | bytes.equal(b'`') | bytes.equal(b'\\');
     let slash = following.equal(b'/');
     always
@@ -99,6 +130,9 @@ mod tests {
                     if let Some(after) = text.get_mut(at + 1) {
                         *after = second;
                     }
+                    let pairs = text.windows(2).any(|pair| pair == b"  ");
+                    let wide = pairs || text.iter().any(|byte| b"\t\n\r\x0C".contains(byte));
+                    assert_eq!(has_wide_space(&text), wide, "{text:?}");
                     for from in [0, at, at + 1, length] {
                         let mut marks = Marks::new(&text, from.min(2));
                         let (mut found, mut next) = (Vec::new(), from);

@@ -3,6 +3,7 @@
 use std::iter::FusedIterator;
 
 use super::lex::{Fold, NotPlain, next_fold};
+use super::marks::has_wide_space;
 use super::{QueryError, is_space};
 
 /// An iterator over the pieces of the normal form of a text (N4.2): slices of the text, `" "` and `"\n"`.
@@ -124,6 +125,10 @@ impl FusedIterator for NormalForm<'_> {}
 
 /// Returns the first run to fold of a plain text.
 fn first_fold(text: &str) -> Result<Option<Fold>, NotPlain> {
+    if !has_wide_space(text.as_bytes()) {
+        // Nothing to fold, plain or not.
+        return Ok(None);
+    }
     let first = next_fold(text, 0)?;
     let mut last = first;
     while let Some(fold) = last {

@@ -139,9 +139,23 @@ fn write_number(mut number: usize, out: &mut Vec<u8>) {
 #[derive(Debug)]
 pub(crate) struct TextsBuilder {
     texts: Texts<Vec<u8>>,
-    known: HashTable<TextId>,
+    known: HashTable<KnownText>,
     // Random: no result depends on the hashes, and an attacker cannot construct texts that collide.
     hasher: foldhash::fast::RandomState,
+}
+
+/// A stored text and a half of its hash: the table grows, and finds most texts, without reading the texts.
+#[derive(Debug, Clone, Copy)]
+struct KnownText {
+    id: TextId,
+    hash: u32,
+}
+
+impl KnownText {
+    /// Returns the hash for the table, which uses the lowest and the highest bits.
+    fn hash(&self) -> u64 {
+        u64::from(self.hash) << 32 | u64::from(self.hash)
+    }
 }
 
 impl Default for TextsBuilder {
@@ -184,14 +198,16 @@ impl TextsBuilder {
     fn intern_suffix(&mut self, prefix: Option<TextId>, own: &[u8]) -> Result<TextId, CompileError> {
         // Two texts are equal only if their prefixes are equal, so the split is part of the comparison.
         let prefix_text = prefix.map(|id| self.texts.get(id).own).unwrap_or_default();
-        let hash = self.hasher.hash_one((prefix_text, own));
-        if let Some(&id) = self.known.find(hash, |&id| self.texts.get(id) == Text { prefix: prefix_text, own }) {
-            return Ok(id);
+        #[expect(clippy::cast_possible_truncation, reason = "a half of the hash is enough")]
+        let hash = self.hasher.hash_one((prefix_text, own)) as u32;
+        let is =
+            |known: &KnownText| known.hash == hash && self.texts.get(known.id) == Text { prefix: prefix_text, own };
+        let new = KnownText { id: 0, hash };
+        if let Some(known) = self.known.find(new.hash(), is) {
+            return Ok(known.id);
         }
         let id = self.texts.push(prefix, own)?;
-        let (texts, hasher) = (&self.texts, &self.hasher);
-        let hash_of = |text: Text<'_>| hasher.hash_one((text.prefix, text.own));
-        self.known.insert_unique(hash, id, |&id| hash_of(texts.get(id)));
+        self.known.insert_unique(new.hash(), KnownText { id, ..new }, KnownText::hash);
         Ok(id)
     }
 

@@ -29,11 +29,19 @@ pub(crate) struct BlockPlan {
     pub(crate) residue: Vec<Residue>,
 }
 
+/// A written set, with its hash: the table grows without reading the sets.
+#[derive(Debug, Clone, Copy)]
+struct KnownSet {
+    start: u32,
+    length: u32,
+    hash: u64,
+}
+
 /// Writes grant sets, each distinct set once.
 #[derive(Debug, Default)]
 pub(crate) struct GrantSetsBuilder {
     sets: Vec<u8>,
-    known: HashTable<(u32, u32)>,
+    known: HashTable<KnownSet>,
     // Random: no result depends on the hashes, and an attacker cannot construct texts that collide.
     hasher: foldhash::fast::RandomState,
     scratch: Vec<u8>,
@@ -45,17 +53,18 @@ impl GrantSetsBuilder {
         encode(blocks, &mut self.scratch)?;
         let set = self.scratch.as_slice();
         let hash = self.hasher.hash_one(set);
-        let at = |(start, length): (u32, u32)| start as usize..start as usize + length as usize;
         let sets = &mut self.sets;
-        if let Some(&(start, _)) = self.known.find(hash, |&known| sets.get(at(known)) == Some(set)) {
-            return Ok(start);
+        let is = |known: &KnownSet| {
+            let start = known.start as usize;
+            known.hash == hash && sets.get(start..start + known.length as usize) == Some(set)
+        };
+        if let Some(known) = self.known.find(hash, is) {
+            return Ok(known.start);
         }
         let start = size(sets.len())?;
         let length = size(set.len())?;
         sets.extend_from_slice(set);
-        let hasher = &self.hasher;
-        let hash_of = |&known: &(u32, u32)| hasher.hash_one(sets.get(at(known)).unwrap_or_default());
-        self.known.insert_unique(hash, (start, length), hash_of);
+        self.known.insert_unique(hash, KnownSet { start, length, hash }, |known| known.hash);
         Ok(start)
     }
 

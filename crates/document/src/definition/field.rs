@@ -110,6 +110,18 @@ impl<T> Field<T> {
         }
     }
 
+    /// Whether the value has no problem; whether the field is optional if it is missing.
+    pub(super) fn is_sound<'t>(&self, is_required: bool) -> bool
+    where
+        T: Lenient<'t>,
+    {
+        match self {
+            Self::Missing => !is_required,
+            Self::Found(value) => value.problem_count() == 0,
+            Self::Wrong(_) => false,
+        }
+    }
+
     /// Reads the next value of `map`. Skips it and returns `false` if the field was given before.
     pub(super) fn read<'t, A: MapAccess<'t>>(&mut self, map: &mut A) -> Result<bool, A::Error>
     where

@@ -152,9 +152,13 @@ pub(super) enum Stray<'t> {
     Duplicate(&'static str),
 }
 
-/// The unknown and duplicate fields of an object: the first [`MAX_STRAYS`], and the number of the rest.
+/// The unknown and duplicate fields of an object. Nearly all objects have none: these store a null pointer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Strays<'t> {
+pub(super) struct Strays<'t>(Option<Box<SomeStrays<'t>>>);
+
+/// The first [`MAX_STRAYS`] unknown and duplicate fields of an object, and the number of the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct SomeStrays<'t> {
     kept: Vec<Stray<'t>>,
     rest: usize,
     /// Known fields that are given more than once.
@@ -162,18 +166,25 @@ pub(super) struct Strays<'t> {
 }
 
 impl<'t> Strays<'t> {
+    #[cold]
     pub(super) fn push(&mut self, stray: Stray<'t>) {
+        let strays = self.0.get_or_insert_default();
         if let Stray::Duplicate(name) = stray {
-            if self.doubled.contains(&name) {
+            if strays.doubled.contains(&name) {
                 return;
             }
-            self.doubled.push(name);
+            strays.doubled.push(name);
         }
-        if self.kept.len() < MAX_STRAYS {
-            self.kept.push(stray);
+        if strays.kept.len() < MAX_STRAYS {
+            strays.kept.push(stray);
         } else {
-            self.rest += 1;
+            strays.rest += 1;
         }
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
     }
 }
 
@@ -326,8 +337,9 @@ pub(super) fn report_strays(
     at: &Trail<'_>,
     problems: &mut Problems,
 ) -> Fields {
-    let mut reported = BTreeSet::new();
     let mut meant = Fields::new();
+    let Some(strays) = &strays.0 else { return meant };
+    let mut reported = BTreeSet::new();
     for stray in &strays.kept {
         let (name, kind) = match stray {
             Stray::Unknown(name) if reported.insert((&**name, false)) => {

@@ -40,14 +40,27 @@ macro_rules! shape {
             }
 
             fn problem_count(&self) -> usize {
+                if self.is_sound() {
+                    return 0;
+                }
                 let mut problems = Problems::up_to(0);
                 self.report(&Trail::Root, &mut problems);
                 problems.count()
             }
         }
 
+        impl $name<'_> {
+            /// Whether all fields that are required without a condition are given, and no value has a problem.
+            fn is_sound(&self) -> bool {
+                self.strays.is_empty() $(&& self.$field.is_sound(shape!(@ $need)))*
+            }
+        }
+
         impl Report for $name<'_> {
             fn report(&self, at: &Trail<'_>, problems: &mut Problems) {
+                if self.is_sound() {
+                    return;
+                }
                 // A misspelt field is one mistake: it is not reported as missing, too.
                 let misspelt = report_strays(
                     &self.strays,

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::bare::bare;
-use portcullis::base::{is_browsed_host, is_control, quoted};
+use portcullis::base::{bytes, is_browsed_host, is_control, quoted};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, Name, NameError, NameErrorKind};
 use portcullis::pattern::PatternError;
@@ -332,6 +332,9 @@ fn entry(text: &str) -> Option<String> {
 
 /// Explains that `text`, which messages and logs repeat, has a control character or ends a line. `None` if it does not.
 pub(super) fn control(what: &str, text: &str) -> Option<Words> {
+    if bytes::all(text.as_bytes(), |lanes| lanes.within(b' ', b'~')) {
+        return None;
+    }
     let found = text.chars().find(|character| is_control(*character))?;
     let message = format!("{what} {} has the control character U+{:04X}", quoted(text), u32::from(found));
     let without: String = text.chars().filter(|character| !is_control(*character)).collect();
