@@ -815,10 +815,23 @@ const main = async () => {
   process.exit(failures.length ? 1 : 0);
 };
 
-/** Takes pictures of the main pages, in light, dark and on a phone. */
+/** Answers as an OpenID provider does whose pages nobody opens. */
+const provider = () => new Promise((resolve) => {
+  const server = http.createServer((request, response) => {
+    const issuer = `http://localhost:${server.address().port}`;
+    const metadata = { issuer, authorization_endpoint: `${issuer}/auth`, token_endpoint: `${issuer}/token`, jwks_uri: `${issuer}/jwks`,
+      response_types_supported: ["code"], subject_types_supported: ["public"], id_token_signing_alg_values_supported: ["RS256"] };
+    response.setHeader("content-type", "application/json");
+    response.end(JSON.stringify(request.url === "/jwks" ? { keys: [] } : metadata));
+  });
+  server.listen(0, "localhost", () => resolve({ issuer: `http://localhost:${server.address().port}`, close: () => server.close() }));
+});
+
+/** Takes the pictures of `docs/console`: the main pages, in light, dark and on a phone. With MORE_PICTURES, of further pages. */
 const screenshots = async (browser) => {
   fs.mkdirSync(shots, { recursive: true });
   const workspace = new Workspace();
+  const peer = await provider();
   try {
     workspace.sample();
     const token = (name, ...args) => workspace.run("credentials", "create", "token", "--name", name, ...args);
@@ -828,15 +841,24 @@ const screenshots = async (browser) => {
     token("Road atlas", "--apis", "maps", "--connection", "carto_dw", "--source", "acme.shared.roads*", "--referer", "https://*.example.com", "--expiration-date", "3d");
     workspace.run("credentials", "update", "token", "Road atlas", "--add-grant", "carto_dw,acme.tiles.*");
     workspace.run("credentials", "rotate", "token", "Top stores widget");
-    const site = { ...await workspace.serve("--catalog", "catalog.csv", "--user", "ana"), workspace };
+    const application = JSON.parse(workspace.run("credentials", "create", "spa", "--title", "Atlas", "--apis", "maps", "--grant", "carto_dw,acme.shared.*",
+      "--callback", "https://atlas.example.com/callback", "--web-origin", "https://atlas.example.com", "--format", "json")).client_id;
+    const consent = new URLSearchParams({ client_id: application, redirect_uri: "https://atlas.example.com/callback", response_type: "code",
+      scope: "openid profile offline_access read:tokens", state: "s", code_challenge: "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", code_challenge_method: "S256" });
+    const site = { ...await workspace.serve("--catalog", "catalog.csv", "--user", "ana", "--oidc-issuer", peer.issuer, "--oidc-client-id", "portcullis"), workspace };
     const first = await context(browser, site);
     await first.goto(site.link);
     site.cookie = (await first.context().cookies()).find((it) => it.name === "portcullis");
     const id = names(site).find((it) => it.name === "Road atlas").id;
+    const more = [["token", `/credentials/tokens/${id}`], ["edit", `/credentials/tokens/${id}/edit`], ["sources", "/sources"], ["m2m", "/credentials/m2m"],
+      ["spa", "/credentials/spa"], ["users", "/users"], ["report", "/report"]];
     const looks = [["light", { width: 1280, height: 860 }, "light"], ["dark", { width: 1280, height: 860 }, "dark"], ["phone", { width: 390, height: 844 }, "light"]];
     for (const [look, viewport, colorScheme] of looks) {
       const page = await context(browser, site, { viewport, colorScheme });
-      const shot = (name) => page.screenshot({ path: path.join(shots, `console-${name}-${look}.png`) });
+      const stranger = await context(browser, {}, { viewport, colorScheme });
+      const shot = (name, of = page, options = {}) => of.screenshot({ path: path.join(shots, `${name}-${look}.png`), ...options });
+      await stranger.goto(`${site.url}/`);
+      await shot("sign-in", stranger);
       await page.goto(`${site.url}/credentials/tokens`);
       await shot("list");
       await page.goto(`${site.url}/credentials/tokens/new`);
@@ -844,12 +866,13 @@ const screenshots = async (browser) => {
       await page.fill("#try-source", "acme.sales.stores");
       await page.waitForSelector("#decision .badge.deny");
       await page.evaluate(() => { document.activeElement.blur(); scrollTo(0, 0); });
-      await shot("wizard");
+      await shot("wizard", page, { fullPage: true });
       await page.click("[data-pick]");
       await page.fill("#picker-text", "roads");
       await page.waitForFunction(() => [...document.querySelectorAll("dialog li")].filter((it) => it.textContent.includes(".roads")).length === 6);
       await shot("picker");
-      for (const [name, target] of [["token", `/credentials/tokens/${id}`], ["trail", "/trail"], ["edit", `/credentials/tokens/${id}/edit`], ["sources", "/sources"], ["m2m", "/credentials/m2m"], ["connections", "/connections"], ["report", "/report"]]) {
+      const further = process.env.MORE_PICTURES ? more : [];
+      for (const [name, target] of [["trail", "/trail"], ["connections", "/connections"], ["consent", `/oauth/authorize?${consent}`], ...further]) {
         await page.goto(site.url + target);
         await page.waitForTimeout(300);
         await shot(name);
@@ -857,6 +880,7 @@ const screenshots = async (browser) => {
     }
   } finally {
     workspace.close();
+    peer.close();
   }
 };
 

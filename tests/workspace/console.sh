@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# The console in a real browser: tests/workspace/console.sh [FOLDER]. With a folder, also takes screenshots into it. Runs on a
+# The console in a real browser: tests/workspace/console.sh [FOLDER]. With a folder, also takes screenshots into it: with
+# `docs/console`, those of the documentation. Runs on a
 # SQLite file and on a private PostgreSQL server; `STORES="sqlite"` leaves the server out.
 # Installs what is missing: Chromium, nginx and Node.js from Debian, playwright-core and axe-core from npm.
 set -euo pipefail

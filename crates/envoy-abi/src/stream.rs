@@ -3,6 +3,8 @@
 use std::ffi::c_void;
 use std::marker::PhantomData;
 
+use smallvec::SmallVec;
+
 use crate::callbacks::Callbacks;
 use crate::header::{Header, Headers};
 use crate::response::Response;
@@ -91,7 +93,8 @@ impl Stream<'_> {
         for body in self.bodies() {
             // SAFETY: the pointer is valid during the event.
             let count = unsafe { (self.host.body_chunk_count)(self.pointer, *body) };
-            let mut chunks = vec![EnvoyBuffer::EMPTY; count];
+            // Few bodies have more chunks than these.
+            let mut chunks: SmallVec<[EnvoyBuffer; 16]> = SmallVec::from_elem(EnvoyBuffer::EMPTY, count);
             // SAFETY: the array has room for all chunks.
             if count > 0 && unsafe { (self.host.body_chunks)(self.pointer, *body, chunks.as_mut_ptr()) } {
                 for chunk in &chunks {

@@ -1,5 +1,6 @@
 //! Fills a registry with many tokens and measures it: `load URL TOKENS`. With `load http ADDRESS`, measures a workspace on it, with
-//! the access token of the variable `ACCESS_TOKEN`. `benches/registry.sh` runs both.
+//! the access token of the variable `ACCESS_TOKEN`. With `load picker ADDRESS`, measures the source picker of the workspace, with
+//! the session of the variable `SESSION`. `load catalog NAMES` prints a catalog for it. `benches/registry.sh` runs all of them.
 #![expect(clippy::print_stdout, reason = "a program for people")]
 
 use std::error::Error;
@@ -31,8 +32,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (Some(url), Some(tokens)) = (arguments.next(), arguments.next()) else {
         return Err("name a registry and a number of tokens: `load postgres:///portcullis 1000000`".into());
     };
-    if url == "http" {
-        return create_over_http(&tokens, &std::env::var("ACCESS_TOKEN")?);
+    match &*url {
+        "http" => return create_over_http(&tokens, &std::env::var("ACCESS_TOKEN")?),
+        "picker" => return pick(&tokens, &std::env::var("SESSION")?),
+        "catalog" => return Ok(print_catalog(tokens.parse()?)?),
+        _ => {}
     }
     let location: Location = url.parse()?;
     let admin = Actor::new("load", SystemClock.now())?.for_all_users();
@@ -159,6 +163,41 @@ fn create_over_http(address: &str, access_token: &str) -> Result<(), Box<dyn Err
     })
 }
 
+/// Prints a catalog with this number of names.
+fn print_catalog(names: usize) -> std::io::Result<()> {
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    writeln!(out, "connection,name")?;
+    for number in 0..names {
+        writeln!(out, "dw,proj{}.schema_{}.table_{number}", number % 7, number % 900)?;
+    }
+    out.flush()
+}
+
+/// Measures the source picker of the workspace at `address`: what its script asks for while a user types, and steps of the tree.
+fn pick(address: &str, session: &str) -> Result<(), Box<dyn Error>> {
+    let mut stream = BufReader::new(TcpStream::connect(address)?);
+    stream.get_ref().set_nodelay(true)?;
+    let texts = ["table_9999", "nothing_has_this", "schema_42", "t", "9", "proj3.schema_1", "TABLE_123456", "le_77"];
+    let mut times = Vec::new();
+    for round in 0..READS {
+        let searches = texts.iter().map(|text| format!("q={text}"));
+        for query in searches.chain([format!("path=proj{}.", round % 7)]) {
+            let started = Instant::now();
+            let request = format!(
+                "GET /catalog/search?connection=dw&{query} HTTP/1.1\r\nHost: {address}\r\nCookie: portcullis={session}\r\n\r\n"
+            );
+            stream.get_mut().write_all(request.as_bytes())?;
+            let answer = answer(&mut stream)?;
+            if !answer.starts_with("HTTP/1.1 200 ") {
+                return Err(format!("expected 200, found {answer}").into());
+            }
+            times.push(started.elapsed());
+        }
+    }
+    report("source picker", times);
+    Ok(())
+}
+
 /// Reads an answer with a `Content-Length`, and returns its first line and its body.
 fn answer(stream: &mut BufReader<TcpStream>) -> Result<String, Box<dyn Error>> {
     let (mut first, mut length) = (String::new(), 0);
@@ -218,9 +257,9 @@ fn at_once<C: FnMut(usize) -> Result<(), String>>(
     Ok(())
 }
 
-/// Prints the median and the highest times.
+/// Prints the median, the 95th and 99th percentile, and the longest time.
 fn report(what: &str, mut times: Vec<Duration>) {
     times.sort_unstable();
     let at = |share: usize| times.get(times.len() * share / 100).or(times.last()).copied().unwrap_or_default();
-    println!("{what:40} median {:>9.2?}  p95 {:>9.2?}  max {:>9.2?}", at(50), at(95), at(100));
+    println!("{what:40} median {:>9.2?}  p95 {:>9.2?}  p99 {:>9.2?}  max {:>9.2?}", at(50), at(95), at(99), at(100));
 }

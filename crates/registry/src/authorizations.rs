@@ -33,6 +33,9 @@ pub struct Lifetimes {
     pub absolute: i64,
     /// How long a refresh token that was used still gets its successor: the answer may have been lost.
     pub grace: i64,
+    /// All refresh tokens of a user with an account at an OpenID provider, after the sign-in: only the next sign-in shows
+    /// whether the provider still admits the person.
+    pub confirmed: i64,
 }
 
 /// A code to issue.
@@ -321,6 +324,11 @@ impl Change<'_> {
             return Ok(Err(NotGranted::Invalid));
         };
         let Some(client) = self.application(&ticket, presented.client)? else { return Ok(Err(NotGranted::Invalid)) };
+        let confirmed_until = refresh.signed_in.saturating_add(lifetimes.confirmed);
+        if now.seconds() >= confirmed_until && self.has_account(&ticket.user)? {
+            self.end_family(&family)?;
+            return Ok(Err(NotGranted::Invalid));
+        }
         let mut scopes = held(&refresh.scopes, &client);
         if !self.is_allowed(&ticket.user, &client, &scopes, &family)? {
             return Ok(Err(NotGranted::Invalid));
@@ -368,6 +376,11 @@ impl Change<'_> {
         // Without pages, its access tokens would be valid on every page.
         let has_pages = |client: &Client| client.kind == ClientKind::Spa && !pages(client).is_empty();
         Ok(self.records.client(id)?.filter(has_pages))
+    }
+
+    /// Whether the user has signed in at an OpenID provider.
+    fn has_account(&mut self, user: &str) -> Result<bool> {
+        Ok(self.records.user(user)?.is_some_and(|user| user.subject.is_some()))
     }
 
     /// Whether the user still lets the client act with `scopes`. If not, the family is revoked.

@@ -204,7 +204,14 @@ impl Workspace {
     /// Returns how long what OAuth issues is valid.
     pub(crate) fn lifetimes(&self) -> Lifetimes {
         const DAY: i64 = 86_400;
-        Lifetimes { code: 60, access: self.access_lifetime, idle: 15 * DAY, absolute: 30 * DAY, grace: 60 }
+        Lifetimes {
+            code: 60,
+            access: self.access_lifetime,
+            idle: 15 * DAY,
+            absolute: 30 * DAY,
+            grace: 60,
+            confirmed: self.sign_in.application_lifetime(),
+        }
     }
 
     /// Returns the name of the workspace as an issuer: its URL with a slash at the end, which `auth0-spa-js` expects.

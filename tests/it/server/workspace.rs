@@ -4,7 +4,8 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -16,6 +17,8 @@ pub(super) struct Process {
     pub(super) child: Child,
     /// The fields of the message `serving`.
     fields: Value,
+    /// The messages after it.
+    log: Arc<Mutex<String>>,
 }
 
 impl Process {
@@ -54,9 +57,15 @@ pub(super) fn start_with(folder: &Path, variables: &[(&str, &str)], args: &[&str
         assert!(!line.contains(PASSWORD), "a message has the password: {line}");
         let message: Value = serde_json::from_str(&line).unwrap();
         if message["fields"]["message"] == "serving" {
+            let log = Arc::new(Mutex::new(String::new()));
+            let kept = Arc::clone(&log);
             // Unread messages would fill the pipe and block the server.
-            std::thread::spawn(move || std::io::copy(&mut messages, &mut std::io::sink()));
-            return Process { child, fields: message["fields"].clone() };
+            std::thread::spawn(move || {
+                for line in messages.lines().map_while(Result::ok) {
+                    *kept.lock().unwrap() += &(line + "\n");
+                }
+            });
+            return Process { child, fields: message["fields"].clone(), log };
         }
     }
 }
@@ -170,11 +179,22 @@ fn obeys_changes_over_http(folder: &Path, db: &str) {
     };
     let new =
         r#"{"allowed_apis": ["maps"], "grants": [{"connection_name": "carto_dw", "source": "carto.private.roads"}]}"#;
-    let created = call("POST /v3/tokens", &[], new);
-    assert_eq!(created.status, 201, "{}", created.body);
-    let created: Value = serde_json::from_str(&created.body).unwrap();
+    let create = || -> Value {
+        let created = call("POST /v3/tokens", &[], new);
+        assert_eq!(created.status, 201, "{}", created.body);
+        serde_json::from_str(&created.body).unwrap()
+    };
+    let created = create();
     let token = created["token"].as_str().unwrap();
     obeys("a created token decides", token, "carto.private.roads", true);
+    // The fastest of several: other programs use the machine, too.
+    let latencies = (0..8).map(|_| {
+        let (created, begun) = (create(), Instant::now());
+        eventually("it decides", || decides(created["token"].as_str().unwrap(), "carto.private.roads"));
+        begun.elapsed()
+    });
+    let (fastest, limit) = (latencies.min().unwrap(), if db.starts_with("sqlite:") { 50 } else { 250 });
+    assert!(fastest <= Duration::from_millis(limit), "{db}: a created token decides after {fastest:?}");
     let path = format!("/v3/tokens/{}", created["id"].as_str().unwrap());
     let edit = r#"{"grants": [{"connection_name": "carto_dw", "source": "carto.private.rivers"}]}"#;
     assert_eq!(call(&format!("PATCH {path}"), &[("if-match", "*")], edit).status, 200);
@@ -186,8 +206,26 @@ fn obeys_changes_over_http(folder: &Path, db: &str) {
     let revoked = ask(at, "POST /oauth/revoke", &[FORM], &format!("token={access}&{credentials}"));
     assert_eq!(revoked.status, 200);
     obeys("a revoked access token is unknown", &access, "carto.shared.roads", false);
+    // A wrong secret, and errors that repeat what was sent.
+    ask(
+        at,
+        "POST /oauth/token",
+        &[FORM],
+        &format!("grant_type=client_credentials&client_id=m2m_x&client_secret={token}"),
+    );
+    ask(at, &format!("GET /v3/tokens/{token}"), &[("authorization", &bearer)], "");
+    call("POST /v3/tokens", &[], &json!({"name": token, "allowed_apis": [token]}).to_string());
+    let admin = sidecar.fields["admin"].as_str().unwrap().parse().unwrap();
+    let metrics = ask(admin, "GET /metrics", &[], "").body;
+    assert!(metrics.contains("portcullis_") && !metrics.contains("pcl_"), "{metrics}");
     let stopped = Command::new("kill").args(["-TERM", &workspace.child.id().to_string()]).status().unwrap();
     assert!(stopped.success() && workspace.child.wait().unwrap().success());
+    eventually("the end of the log", || workspace.log.lock().unwrap().contains("stop"));
+    let secret = credentials.rsplit_once('=').unwrap().1;
+    for log in [&workspace.log, &sidecar.log] {
+        let log = log.lock().unwrap();
+        assert!(!log.contains("pcl_") && !log.contains(secret), "{log}");
+    }
 }
 
 #[test]

@@ -79,6 +79,19 @@ pub(super) struct SignInArgs {
         value_parser = count::<60, 43_200>
     )]
     oidc_session: usize,
+    /// Let applications renew their tokens this long after a sign-in
+    ///
+    /// A person whom the provider or these options no longer admit keeps the tokens of single-page applications at most so
+    /// long, and the lifetime of an access token. Then the application asks the person to sign in again. At most 2592000 (30
+    /// days).
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        requires = "oidc_issuer",
+        default_value_t = 86_400,
+        value_parser = count::<60, 2_592_000>
+    )]
+    oidc_application_session: usize,
     /// Refuse login links, and print none
     ///
     /// Users sign in at the provider only.
@@ -121,6 +134,8 @@ impl SignInArgs {
             rules,
             refuses_links: self.no_login_link,
             session_lifetime: i64::try_from(self.oidc_session).unwrap_or(SignInOptions::SESSION_LIFETIME),
+            application_lifetime: i64::try_from(self.oidc_application_session)
+                .unwrap_or(SignInOptions::APPLICATION_LIFETIME),
         })
     }
 }

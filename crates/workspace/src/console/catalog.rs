@@ -124,7 +124,7 @@ fn part_end(name: &str, dialect: Dialect) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Instant;
+    use std::time::{Duration, Instant};
 
     fn catalog(list: &[&str]) -> Catalog {
         let others = [("a", "a.s.other"), ("z", "a.s.other")];
@@ -166,26 +166,27 @@ mod tests {
         assert_eq!(Names::new(&catalog, "none", Dialect::BigQuery).below("", None, 10), []);
     }
 
-    /// Prints the 95th percentile of searches in a million names.
+    /// Other programs use the machine, too: one round of several has to be fast.
     #[test]
-    #[ignore = "a measurement"]
-    #[expect(clippy::print_stdout, reason = "the figures are the result")]
-    fn search_of_a_million_names() {
+    fn search_of_a_million_names_takes_under_100_ms() {
+        const ROUNDS: usize = 5;
         let list: Vec<String> =
             (0..1_000_000).map(|at| format!("proj{}.schema_{}.table_{at}", at % 7, at % 900)).collect();
         let catalog = catalog(&list.iter().map(String::as_str).collect::<Vec<_>>());
         let names = names(&catalog);
         let texts =
             ["table_9999", "nothing_has_this", "schema_42", "t", "9", "proj3.schema_1", "TABLE_123456", "le_77"];
-        let mut times: Vec<_> = (0..200)
-            .map(|at| {
-                let begun = Instant::now();
-                assert!(names.search(texts[at % texts.len()], 100).len() <= 100);
-                assert!(names.below("proj3.", None, 100).len() <= 100);
-                begun.elapsed()
-            })
-            .collect();
-        times.sort();
-        println!("p50 {:?}, p95 {:?}, max {:?}", times[100], times[190], times[199]);
+        let time = |at: usize| {
+            let begun = Instant::now();
+            assert!(names.search(texts[at % texts.len()], 100).len() <= 100);
+            assert!(names.below("proj3.", None, 100).len() <= 100);
+            begun.elapsed()
+        };
+        let is_fast = |_| {
+            let mut times: Vec<_> = (0..40).map(time).collect();
+            times.sort();
+            times[37] < Duration::from_millis(100)
+        };
+        assert!((0..ROUNDS).any(is_fast), "the 95th percentile of each round takes longer");
     }
 }

@@ -76,7 +76,7 @@ async fn page(visit: Visit) -> Shown {
                 caption.hidden { "Connections" }
                 thead { tr { th scope="col" { "Name" } th scope="col" { "Dialect" } th scope="col" { "Queries" } th scope="col" { "Catalog" } @if may_change { th scope="col" { span.hidden { "Actions" } } } } }
                 tbody { @for connection in &connections { tr {
-                    th scope="row" data-label="Name" { (safe(&connection.name)) }
+                    th scope="row" data-label="Name" { b { (safe(&connection.name)) } }
                     td data-label="Dialect" { (connection.dialect.as_str()) @if connection.dialect.is_case_sensitive() { span.soft { ", case-sensitive" } } }
                     td data-label="Queries" { @if connection.named_sources_only { "Named sources only" } @else { "As granted" } }
                     td data-label="Catalog" { @match count(connection) {

@@ -385,8 +385,8 @@ fn outcome(outcome: CheckOutcome) -> &'static str {
     }
 }
 
-/// Renders the fields of *try it*, and the decision.
-pub(super) fn try_it(offer: &Offer<'_>, decision: &Markup) -> Markup {
+/// Renders the fields of *try it*, the button that sends them, if any, and the decision.
+pub(super) fn try_it(offer: &Offer<'_>, button: Option<&str>, decision: &Markup) -> Markup {
     let empty = Attempt::default();
     let attempt = offer.attempt.unwrap_or(&empty);
     let kinds = [
@@ -410,6 +410,7 @@ pub(super) fn try_it(offer: &Offer<'_>, decision: &Markup) -> Markup {
                 div.field.wide { label for="try-source" { "Source" } textarea #try-source name="try_source" rows="1" spellcheck="false" autocapitalize="off" { "\n" (attempt.source) } }
                 div.field.wide { label for="try-referer" { "Referer " span.soft { "(optional)" } } input #try-referer name="try_referer" type="text" inputmode="url" value=(attempt.referer) placeholder="https://app.example.com/"; }
             }
+            @if let Some(button) = button { button { (button) } }
             div #decision aria-live="polite" { (decision) }
         }
     }

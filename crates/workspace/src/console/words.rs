@@ -109,7 +109,7 @@ pub(super) fn relative(instant: Timestamp, now: Timestamp) -> String {
     let distance = instant.seconds().saturating_sub(now.seconds());
     let seconds = distance.unsigned_abs();
     let (count, unit) = match seconds {
-        0..60 => return if distance <= 0 { "just now".to_owned() } else { "in less than a minute".to_owned() },
+        0..60 => return if distance <= 0 { "now".to_owned() } else { "in less than a minute".to_owned() },
         60..3_600 => (seconds / 60, "minute"),
         3_600..86_400 => (seconds / 3_600, "hour"),
         86_400..5_184_000 => (seconds / 86_400, "day"),
@@ -128,8 +128,8 @@ mod tests {
     #[test]
     fn distances_are_in_the_largest_unit_that_fits() {
         for (seconds, want) in [
-            (0, "just now"),
-            (-59, "just now"),
+            (0, "now"),
+            (-59, "now"),
             (59, "in less than a minute"),
             (60, "in 1 minute"),
             (-7_200, "2 hours ago"),

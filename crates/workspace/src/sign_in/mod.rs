@@ -23,17 +23,28 @@ pub struct SignInOptions {
     /// How long a session lasts after a sign-in at the provider, in seconds. Then the provider decides again whether the person
     /// may sign in.
     pub session_lifetime: i64,
+    /// How long applications renew their tokens after a sign-in at the provider, in seconds.
+    pub application_lifetime: i64,
 }
 
 impl Default for SignInOptions {
     fn default() -> Self {
-        Self { provider: None, rules: Rules::default(), refuses_links: false, session_lifetime: Self::SESSION_LIFETIME }
+        Self {
+            provider: None,
+            rules: Rules::default(),
+            refuses_links: false,
+            session_lifetime: Self::SESSION_LIFETIME,
+            application_lifetime: Self::APPLICATION_LIFETIME,
+        }
     }
 }
 
 impl SignInOptions {
     /// How long a session lasts by default after a sign-in at the provider, in seconds.
     pub const SESSION_LIFETIME: i64 = 3600;
+
+    /// How long applications renew their tokens by default after a sign-in at the provider, in seconds.
+    pub const APPLICATION_LIFETIME: i64 = 86_400;
 
     /// Checks what does not depend on the registry or the provider.
     ///
@@ -52,13 +63,14 @@ pub(crate) struct SignIn {
     rules: Rules,
     refuses_links: bool,
     session_lifetime: i64,
+    application_lifetime: i64,
 }
 
 impl SignIn {
     pub(crate) fn new(options: SignInOptions) -> Result<Self, AuthorityError> {
-        let SignInOptions { provider, rules, refuses_links, session_lifetime } = options;
+        let SignInOptions { provider, rules, refuses_links, session_lifetime, application_lifetime } = options;
         let provider = provider.map(Provider::new).transpose()?.map(Arc::new);
-        Ok(Self { provider, rules, refuses_links, session_lifetime })
+        Ok(Self { provider, rules, refuses_links, session_lifetime, application_lifetime })
     }
 
     /// Returns the OpenID provider, if any.
@@ -79,6 +91,11 @@ impl SignIn {
     /// Returns how long a session lasts after a sign-in at the provider, in seconds.
     pub(crate) fn session_lifetime(&self) -> i64 {
         self.session_lifetime
+    }
+
+    /// Returns how long applications renew their tokens after a sign-in at the provider, in seconds.
+    pub(crate) fn application_lifetime(&self) -> i64 {
+        self.application_lifetime
     }
 
     /// Whether the provider can be asked now, as far as is known.

@@ -27,3 +27,4 @@ mod sessions;
 mod sign_in;
 mod slow_bodies;
 mod spa;
+mod timing;

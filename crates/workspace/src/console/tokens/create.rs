@@ -144,7 +144,7 @@ fn rendered(visit: &Visit, status: StatusCode, filled: &Filled, offered: &Offere
                 }
                 div.aside {
                     div data-aside { @match insight { Some(insight) => { (insight.markup()) } None => { (nothing()) } } }
-                    (try_it(&offer, &decision))
+                    (try_it(&offer, None, &decision))
                 }
             }
         }

@@ -213,7 +213,7 @@ fn rendered(visit: &Visit, status: StatusCode, edit: &Edit, offered: &Offered) -
                 }
                 div.aside {
                     div data-aside { @if let Some(insight) = insight { (insight.markup()) } }
-                    (try_it(&offer, &decision))
+                    (try_it(&offer, None, &decision))
                 }
             }
         }

@@ -86,8 +86,7 @@ fn rendered(
                     }
                 }
                 form method="post" action={ (path) "#try-it" } data-try[is_tried] {
-                    (try_it(&offer, &insight.decision()))
-                    button { "Try" }
+                    (try_it(&offer, Some("Try"), &insight.decision()))
                 }
                 section.card aria-labelledby="changes" {
                     h2 #changes { "Changes" }

@@ -7,7 +7,8 @@ use portcullis_workspace::Workspace;
 
 use super::{CALLBACK, CHALLENGE, Spa, VERIFIER, actor, answer};
 
-const LIFETIMES: Lifetimes = Lifetimes { code: 60, access: 3600, idle: 3600, absolute: 7200, grace: 60 };
+const LIFETIMES: Lifetimes =
+    Lifetimes { code: 60, access: 3600, idle: 3600, absolute: 7200, grace: 60, confirmed: 3600 };
 
 fn change(spa: &Spa, edit: &ClientEdit) {
     spa.server.registry(|registry| registry.update_client(&actor("bo"), ClientKind::Spa, &spa.id, edit).unwrap());

@@ -140,7 +140,7 @@ fn one_of_many_parallel_exchanges_wins_and_the_others_revoke_it() {
 #[test]
 fn a_code_expires_after_a_minute() {
     let spa = Spa::start();
-    let lifetimes = Lifetimes { code: 60, access: 3600, idle: 3600, absolute: 7200, grace: 60 };
+    let lifetimes = Lifetimes { code: 60, access: 3600, idle: 3600, absolute: 7200, grace: 60, confirmed: 3600 };
     // The user consents.
     spa.code(&[]);
     let now = Workspace::now();

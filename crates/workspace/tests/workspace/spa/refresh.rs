@@ -3,13 +3,19 @@
 use std::collections::BTreeSet;
 
 use portcullis::base::Timestamp;
-use portcullis_registry::{Granted, Lifetimes, NotGranted, PresentedRefresh, Successors};
+use portcullis_registry::{
+    Admission, Granted, Lifetimes, NotGranted, PresentedRefresh, SignedIn, Successors, UserEdit,
+};
 use portcullis_secret::Secret;
 use portcullis_workspace::Workspace;
 
 use super::{Spa, application};
 
-const LIFETIMES: Lifetimes = Lifetimes { code: 60, access: 3600, idle: 1_000, absolute: 5_000, grace: 60 };
+const LIFETIMES: Lifetimes =
+    Lifetimes { code: 60, access: 3600, idle: 1_000, absolute: 5_000, grace: 60, confirmed: 2_000 };
+
+const ISSUER: &str = "https://login.example.com";
+const EMAIL: &str = "ana@example.com";
 
 /// Keeps the successor as it is: only a test may.
 struct Plain;
@@ -125,6 +131,39 @@ fn a_refresh_token_ends_when_it_is_idle_and_with_its_authorization() {
     let second = refresh(&first, at(86_400)).unwrap();
     let third = refresh(&second, at(end - 10)).unwrap();
     assert_eq!(refresh(&third, at(end + 5)).unwrap_err(), NotGranted::Invalid, "the end of the authorization");
+}
+
+/// The provider may not admit the person any more, and the application asks nobody.
+#[test]
+fn refresh_tokens_of_a_person_end_with_the_time_after_the_sign_in() {
+    let spa = Spa::start();
+    let now = Workspace::now();
+    let at = |seconds: i64| Timestamp::from_unix(now.seconds() + seconds, 0);
+    let renewed = |seconds: &[i64]| {
+        let tokens = spa.tokens();
+        let mut token = tokens.text("refresh_token");
+        for second in seconds {
+            token = next_of(&refresh_at(&spa, &token, at(*second))?);
+        }
+        Ok::<_, NotGranted>((tokens, token))
+    };
+    // A user of login links has no account at a provider.
+    renewed(&[900, 1_800, 2_100]).unwrap();
+    let (tokens, last) = renewed(&[900, 1_800]).unwrap();
+    spa.server.registry(|registry| {
+        let root = super::actor("root").for_all_users();
+        registry.edit_user(&root, "ana", &UserEdit { email: Some(Some(EMAIL.into())), ..UserEdit::default() }).unwrap();
+        let person = SignedIn { issuer: ISSUER.into(), subject: "s1".into(), email: Some(EMAIL.into()) };
+        let user = registry.admit(&root, &Admission { person, is_welcome: false, role: None }).unwrap();
+        assert_eq!(user.name, "ana");
+    });
+    renewed(&[900, 1_800, 1_900]).unwrap();
+    assert_eq!(renewed(&[900, 1_800, 2_100]).unwrap_err(), NotGranted::Invalid);
+    // Authorizations from before count, and everything of them ends.
+    assert!(spa.is_live(&tokens));
+    assert_eq!(refresh_at(&spa, &last, at(2_100)).unwrap_err(), NotGranted::Invalid);
+    assert!(!spa.is_live(&tokens));
+    assert_eq!(refresh_at(&spa, &last, at(1_900)).unwrap_err(), NotGranted::Invalid, "revoked");
 }
 
 #[test]
