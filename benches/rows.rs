@@ -142,6 +142,8 @@ fn mix(tokens: usize, count: usize) {
     row("from a digest ÷ plain loop, median", at(&mut warm, 2, 0.5) / at(&mut warm, 3, 0.5), 0.7);
     row("from a digest ÷ plain loop, p99", at(&mut warm, 2, 0.99) / at(&mut warm, 3, 0.99), 0.4);
     row("whole decision, p99.9 ÷ median", at(&mut warm, 1, 0.999) / at(&mut warm, 1, 0.5), 5.0);
+    let floor = at(&mut warm, 0, 0.999) / at(&mut warm, 0, 0.5);
+    println!("| hashed floor, p99.9 ÷ median | {floor:.2} | for comparison |");
     row("whole decision ÷ hashed floor, cold, median", at(&mut cold, 1, 0.5) / at(&mut cold, 0, 0.5), 2.0);
 }
 

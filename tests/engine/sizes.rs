@@ -81,7 +81,7 @@ fn exact_grants_of_all_sizes_decide_as_the_reference() {
 /// Numbers of grants and connections that need more than one byte, then more than two.
 #[test]
 fn numbers_of_all_widths_decide_as_the_reference() {
-    for count in [254, 255, 256, 257, 9_000, 9_400, 65_534, 65_535, 65_536, 65_537] {
+    for count in [255, 256, 257, 9_000, 9_400, 65_535, 65_536, 65_537] {
         let on = |dw: usize, at: usize| json!({ "connection_name": format!("dw{dw}"), "source": format!("s.t{at}") });
         let mut grants: Vec<Value> = (0..count - 2).map(|at| on(0, at)).collect();
         grants.extend([on(255, 1), on(256, 2)]);

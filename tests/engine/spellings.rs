@@ -83,7 +83,7 @@ proptest! {
         let mut choices = Choices::of(&bytes);
         let entries: Vec<String> = (0..=choices.below(40)).map(|_| texts::common_entry(&mut choices)).collect();
         let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
-        for _ in 0..4 {
+        for _ in 0..2 {
             let near = choices.pick(&entries);
             let referer = texts::near_referer(&mut choices, near);
             referers::check(&entries, &referer);

@@ -229,7 +229,7 @@ mod tests {
     proptest! {
         #[test]
         fn keys_are_found_in_runs_of_any_length(
-            length in prop_oneof![0..40_usize, 40..300_usize, 1000..3000_usize],
+            length in prop_oneof![8 => 0..40_usize, 4 => 40..300_usize, 1 => 1000..3000_usize],
             seed: u64,
             // Masks for evenly distributed keys, clustered keys, and equal keys.
             mask in prop::sample::select(vec![u32::MAX, 0x000f_ffff, 0xff00_0000, 0xffff_0000, 0xf000_0003]),

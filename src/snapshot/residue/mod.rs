@@ -317,7 +317,7 @@ mod tests {
     use crate::snapshot::Snapshot;
 
     /// Compiles a policy with one token that has every pattern on each of `connections` connections.
-    fn snapshot(connections: u32, patterns: &[String]) -> Snapshot {
+    fn snapshot(connections: u32, patterns: &[String], options: &Options) -> Snapshot {
         let limits = Limits::default();
         let source = |text: &String| GrantSource::guess(text, Dialect::Generic, &limits).unwrap();
         let grants = (0..connections)
@@ -336,14 +336,14 @@ mod tests {
         });
         let connections = (0..connections).map(|at| Connection::new(format!("dw{at}"), Dialect::Generic, false));
         let policy = Policy::new(connections.collect(), Apis::default(), vec![token], limits.clone()).unwrap();
-        Snapshot::compile(&policy, &Options::default()).unwrap()
+        Snapshot::compile(&policy, options).unwrap()
     }
 
     #[test]
     fn repeated_literals_do_not_repeat_the_evaluation_of_patterns() {
         // `*a*`, `*aa*`, …: each of the name's 4,000 offsets contains every literal.
         let patterns = (1..=300).map(|n| format!("p.d.*{}*", "a".repeat(n)));
-        let snapshot = snapshot(1, &patterns.collect::<Vec<_>>());
+        let snapshot = snapshot(1, &patterns.collect::<Vec<_>>(), &Options::default());
         assert_eq!(snapshot.report().connections[0].strategy, "literals");
         let compiled = &*snapshot.base;
         let block = compiled.block(&compiled.rows()[0], 0).unwrap();
@@ -358,11 +358,15 @@ mod tests {
 
     #[test]
     fn automata_of_all_connections_share_one_memory_limit() {
-        let patterns = (0..12).map(|n| format!("p.d.*x{n}*y*z*"));
-        let snapshot = snapshot(60, &patterns.collect::<Vec<_>>());
-        let report = snapshot.report();
-        let automata = report.connections.iter().filter(|connection| connection.strategy == "automaton").count();
-        assert!(automata < 60, "{automata} automata");
-        assert!(report.matcher_bytes < 2 * Options::default().automaton_bytes, "{} bytes", report.matcher_bytes);
+        let patterns: Vec<_> = (1..=12).map(|n| format!("p.d.*{}*", "a".repeat(n))).collect();
+        let options =
+            |automaton_bytes| Options { residue: ResidueStrategy::Automaton, automaton_bytes, ..Options::default() };
+        let automata = |snapshot: &Snapshot| {
+            snapshot.report().connections.iter().filter(|connection| connection.strategy == "automaton").count()
+        };
+        let one = snapshot(1, &patterns, &options(1 << 20));
+        assert_eq!(automata(&one), 1, "{:?}", one.report());
+        let all = snapshot(24, &patterns, &options(8 * one.report().matcher_bytes));
+        assert!((1..=8).contains(&automata(&all)), "{:?}", all.report());
     }
 }

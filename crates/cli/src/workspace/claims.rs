@@ -90,7 +90,7 @@ pub(super) fn claim(text: &str) -> Result<String, String> {
     let meant = if is_path { format!("/{}", path.replace('.', "/")) } else { path.to_owned() };
     let instead = if is_claim(&meant) { &*meant } else { "groups" };
     let what = "the name of a claim, or a JSON Pointer such as `/realm_access/roles`";
-    if bare == text && is_dotted(text) && is_claim(&format!("/{text}")) {
+    if path == text && is_dotted(text) && is_claim(&format!("/{text}")) {
         let literal = format!("{instead}`, or for a claim whose name has the dot, `/{text}");
         return Err(expected(format_args!("{what}, found a name with a dot, which may mean two things"), literal));
     }
