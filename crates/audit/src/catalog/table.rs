@@ -123,8 +123,8 @@ fn is_footer(record: &ByteRecord) -> bool {
     let text = text.strip_prefix(b"(").unwrap_or(&text);
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b',').count();
     let rest = text.get(digits..).unwrap_or_default();
-    digits > 0 && [&b" row)"[..], b" rows)", b" row selected.", b" rows selected."].contains(&rest)
-        || digits > 0 && rest.starts_with(b" row(s) produced.")
+    let is_count = [&b" row)"[..], b" rows)", b" row selected.", b" rows selected."].contains(&rest);
+    digits > 0 && (is_count || rest.starts_with(b" row(s) produced."))
 }
 
 /// Whether `record` is the heading again, which SQL*Plus prints on each page.

@@ -55,7 +55,7 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
 /// Whether the host of a URL starts with `*` as it is written. URLs ignore control characters, and may have any slashes.
 fn starts_with_star(url: &str) -> bool {
     let host = url.split_once(':').map_or(url, |(_, rest)| rest);
-    host.trim_start_matches(|character: char| matches!(character, '/' | '\\' | '\t' | '\n' | '\r')).starts_with('*')
+    host.trim_start_matches(['/', '\\', '\t', '\n', '\r']).starts_with('*')
 }
 
 /// Whether the entry accepts every site below a public suffix. No fix may propose it.
