@@ -15,6 +15,7 @@ use portcullis_audit::catalog::{self, Broken, Row, Skipped};
 use super::database::{DatabaseArgs, Databases};
 use super::named;
 use super::progress::{Progress, interrupted, listen_for_interrupts};
+use super::wrapped;
 use crate::input::Opened;
 use crate::output::{Color, Painted, cannot_read, counted, file_name, printable};
 
@@ -236,6 +237,13 @@ pub(super) fn each(
     }
     if !progress.interrupted {
         require_rows(path, &progress, unnamed, OPTION)?;
+        if broken == progress.rows {
+            let help = wrapped::rows(path).map_or_else(
+                || "the rows need the columns `connection` and `name`, or those of a listing".to_owned(),
+                |program| format!("its list is a part of the document: `jq -c '{program}' FILE` writes it as rows"),
+            );
+            bail!("no row of {file} can be read: the first is above\nhelp: {help}");
+        }
         require_known(path, known, unknown.as_deref(), dialects.keys().copied())?;
     }
     Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })

@@ -14,6 +14,7 @@ mod report;
 mod suggest;
 mod usage;
 mod who_can;
+mod wrapped;
 
 #[cfg(feature = "scan")]
 pub(super) use catalog::{CatalogArgs, each_name};

@@ -43,6 +43,8 @@ pub enum Foreign {
     LfsPointer,
     /// A table of values, separated by commas, tabs or semicolons.
     Csv,
+    /// Lines of JSON that end with a carriage return alone.
+    CarriageReturns,
 }
 
 /// The number of bytes of a file that [`Foreign::of`] needs.
@@ -93,6 +95,15 @@ impl Foreign {
     pub fn of_document(text: &[u8]) -> Option<Self> {
         let start = text.get(..FOREIGN_BYTES).unwrap_or(text);
         Self::of(start).or_else(|| Self::written(start))
+    }
+
+    /// Recognizes a format as [`of`](Self::of) does, or JSON Lines without a line feed.
+    pub(super) fn of_lines(start: &[u8]) -> Option<Self> {
+        // No JSON value has an object directly after another one.
+        let next = |end: usize| start.get(end + 2..).unwrap_or_default().trim_ascii_start().first();
+        let mut ends = memchr::memmem::find_iter(start, b"}\r");
+        let returns = !start.contains(&b'\n') && ends.any(|end| next(end) == Some(&b'{'));
+        Self::of(start).or_else(|| returns.then_some(Self::CarriageReturns))
     }
 
     /// Recognizes data with a NUL byte, which no text has. In UTF-16, every second byte of ASCII is one; in
@@ -155,6 +166,7 @@ impl Foreign {
             Self::Pdf => "a PDF document",
             Self::LfsPointer => "a Git LFS pointer",
             Self::Csv => "CSV",
+            Self::CarriageReturns => "lines that end with a carriage return alone",
         }
     }
 
@@ -177,6 +189,7 @@ impl Foreign {
             Self::Toml => "convert it with `yq -p toml -o json`",
             Self::LfsPointer => "download the file itself with `git lfs pull`",
             Self::Csv => "write it as JSON: a table holds no definitions",
+            Self::CarriageReturns => "convert it with `tr '\\r' '\\n'`",
         }
     }
 }

@@ -216,7 +216,7 @@ async fn check_committed(files: &Files, revision: Option<u64>) -> Result<()> {
 async fn check_one_state(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     const DIFFERENCE: &str =
         "SELECT revision - coalesce((SELECT revision FROM trail ORDER BY number DESC LIMIT 1), 0) FROM registry";
-    let difference = number(connection, DIFFERENCE).await.map_err(|error| cannot_open(name, &error))?;
+    let difference = number(connection, DIFFERENCE).await.map_err(|error| cannot_open(path, &error))?;
     if difference == 0 {
         return Ok(());
     }
