@@ -9,6 +9,7 @@ mod lint;
 mod named;
 mod progress;
 mod reads;
+mod registry_fix;
 mod report;
 mod suggest;
 mod usage;

@@ -134,7 +134,8 @@ impl Foreign {
         is_heading(first, second).then_some(Self::Csv)
     }
 
-    fn found(self) -> &'static str {
+    /// Returns the name of the format, such as `gzip data`.
+    pub fn found(self) -> &'static str {
         match self {
             Self::Gzip => "gzip data",
             Self::Zstd => "zstd data",
