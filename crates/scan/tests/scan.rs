@@ -621,7 +621,7 @@ fn every_encoding_is_tested() {
 fn formats_that_are_not_searched_completely_are_named() {
     const LZMA: &[u8] = b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0";
     let parts = "because parts may be compressed";
-    let cases: [(&str, &[u8], &str); 30] = [
+    let cases: [(&str, &[u8], &str); 29] = [
         ("app.js.br", b"\x8b\x02\x80abc\x03", "archives of the format Brotli are not read"),
         ("APP.JS.BR", b"\x8b\x02\x80abc\x03", "archives of the format Brotli are not read"),
         ("a.lzma", LZMA, "archives of the format lzma are not read"),
@@ -643,7 +643,6 @@ fn formats_that_are_not_searched_completely_are_named() {
         ("a.pdf", b"%PDF-1.7\n", parts),
         ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", parts),
         ("a.dump", b"PGDMP\x01\x0e", parts),
-        ("a.db", b"SQLite format 3\0\x10", "because long values are stored in pieces"),
         ("a.age", b"age-encryption.org/v1\n->", "it is encrypted with age"),
         ("a.asc", b"-----BEGIN PGP MESSAGE-----\n", "it is encrypted with OpenPGP"),
         ("secret", b"\0GITCRYPT\0abc", "it is encrypted with git-crypt"),
@@ -674,6 +673,7 @@ fn formats_that_are_not_searched_completely_are_named() {
         ("notes.br", &b"text with the end of another format"[..]),
         ("orc.txt", b"ORC is a word"),
         ("empty.lzma", b""),
+        ("registry.db", b"SQLite format 3\0\x10"),
         ("x", b"]\0\0 a binary file without a size of lzma"),
     ] {
         let mut scanner = Scanner::new(&detector, Limits::default());
@@ -686,7 +686,7 @@ fn formats_that_are_not_searched_completely_are_named() {
 #[test]
 fn secrets_in_partly_compressed_files_are_found() {
     let secret = minted();
-    for magic in [&b"SQLite format 3\0"[..], b"PAR1", b"%PDF-1.7\n"] {
+    for magic in [&b"PAR1"[..], b"%PDF-1.7\n"] {
         let report = scanned(&[magic, b" ", secret.expose().as_bytes(), b" "].concat());
         assert_eq!((report.findings.len(), report.unread.len(), report.inputs), (1, 1, 1));
     }

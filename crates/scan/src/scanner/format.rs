@@ -7,8 +7,6 @@ pub(super) enum Why {
     Archive,
     /// Parts may be compressed or encoded.
     Parts,
-    /// Long values are stored in pieces.
-    Pieces,
     /// The file is encrypted.
     Encrypted,
 }
@@ -33,7 +31,7 @@ const fn encrypted(name: &'static str) -> Format {
 }
 
 /// The formats that start with fixed bytes.
-const MAGIC: [(&[u8], Format); 46] = [
+const MAGIC: [(&[u8], Format); 45] = [
     (b"\xfd7zXZ\0", archive("xz")),
     (b"7z\xbc\xaf\x27\x1c", archive("7-Zip")),
     (b"Rar!\x1a\x07", archive("RAR")),
@@ -73,7 +71,6 @@ const MAGIC: [(&[u8], Format); 46] = [
     (b"%PDF-", parts("PDF")),
     // An old document of an office program.
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", parts("compound file")),
-    (b"SQLite format 3\0", Format { name: "SQLite", why: Why::Pieces }),
     (b"age-encryption.org/v1\n", encrypted("age")),
     (b"-----BEGIN AGE ENCRYPTED FILE-----", encrypted("age")),
     (b"-----BEGIN PGP MESSAGE-----", encrypted("OpenPGP")),
@@ -119,10 +116,6 @@ impl Format {
             Why::Archive => format!("archives of the format {name} are not read: unpack it first"),
             Why::Parts => format!(
                 "files of the format {name} are not read completely, because parts may be compressed: write the content as text"
-            ),
-            Why::Pieces => format!(
-                "databases of {name} are not read completely, because long values are stored in pieces: write the content \
-                 as text, as `sqlite3 FILE .dump` does"
             ),
             Why::Encrypted => format!("it is encrypted with {name}: decrypt it first"),
         }
