@@ -77,7 +77,7 @@ fn catalogs_without_a_name_of_the_policy_are_refused() {
 fn a_document_around_the_rows_is_an_error_that_says_where_they_are() {
     for (document, program) in [
         (r#"{"data": [{"table_schema": "public", "table_name": "a"}]}"#, ".data[]"),
-        ("{\n  \"TableList\": [\n    {\"Name\": \"a\"}\n  ],\n  \"NextToken\": \"x\"\n}\n", ".TableList[]"),
+        (r#"{"TableList": [{"Name": "a"}], "NextToken": "x"}"#, ".TableList[]"),
         (r#"{"metadata": {"v": 1}, "nodes": {"model.a": {"name": "a"}}}"#, ".nodes[]"),
     ] {
         let dir = Dir::new().file("policy.json", data("listings/policy.json")).file("listing.json", document);
