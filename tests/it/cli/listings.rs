@@ -71,3 +71,20 @@ fn catalogs_without_a_name_of_the_policy_are_refused() {
     }
     assert!(!dir.path("out.html").exists());
 }
+
+/// The rows are a part of a document: reading it as rows finds nothing, and a table of zeros would look like an answer.
+#[test]
+fn a_document_around_the_rows_is_an_error_that_says_where_they_are() {
+    for (document, program) in [
+        (r#"{"data": [{"table_schema": "public", "table_name": "a"}]}"#, ".data[]"),
+        (r#"{"TableList": [{"Name": "a"}], "NextToken": "x"}"#, ".TableList[]"),
+        (r#"{"metadata": {"v": 1}, "nodes": {"model.a": {"name": "a"}}}"#, ".nodes[]"),
+    ] {
+        let dir = Dir::new().file("policy.json", data("listings/policy.json")).file("listing.json", document);
+        for command in ["audit exposure", "audit exposure --format json", "audit lint"] {
+            let ran = dir.command(&format!("{command} --policy policy.json --catalog listing.json --quiet")).run();
+            assert_eq!((ran.code, &*ran.stdout), (2, ""), "{command} {document}: {}", ran.stderr);
+            assert!(ran.stderr.contains(&format!("`jq -c '{program}' FILE`")), "{command} {document}: {}", ran.stderr);
+        }
+    }
+}

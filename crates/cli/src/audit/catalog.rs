@@ -129,10 +129,11 @@ pub(super) fn read(
     let cannot = || cannot_read(path);
     let opened = Opened::open(path, "--catalog")?;
     let progress = Progress::new(opened.size(), quiet);
-    let (mut rows, mut complete) = (0, true);
+    let (mut rows, mut complete, mut has_row) = (0, true, false);
     let visit = |row: Result<Row<'_>, Broken>| {
         rows += 1;
         complete &= row.is_ok();
+        has_row |= row.is_ok();
         progress.rows(rows);
         visit(row);
         if interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
@@ -144,6 +145,13 @@ pub(super) fn read(
     progress.end();
     let skipped = read.with_context(cannot)?;
     let interrupted = interrupted();
+    if !interrupted
+        && !has_row
+        && let Some(program) = wrapped::rows(path)
+    {
+        let help = format!("write the rows of the document as lines: `jq -c '{program}' FILE`");
+        bail!("no row of {} can be read\nhelp: {help}", file_name(path));
+    }
     Ok(CatalogProgress { rows, interrupted, complete: complete && !interrupted, skipped })
 }
 
@@ -237,13 +245,6 @@ pub(super) fn each(
     }
     if !progress.interrupted {
         require_rows(path, &progress, unnamed, OPTION)?;
-        if broken == progress.rows {
-            let help = wrapped::rows(path).map_or_else(
-                || "the rows need the columns `connection` and `name`, or those of a listing".to_owned(),
-                |program| format!("its list is a part of the document: `jq -c '{program}' FILE` writes it as rows"),
-            );
-            bail!("no row of {file} can be read: the first is above\nhelp: {help}");
-        }
         require_known(path, known, unknown.as_deref(), dialects.keys().copied())?;
     }
     Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })

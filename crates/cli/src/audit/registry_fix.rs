@@ -12,7 +12,8 @@ pub(super) fn replace(findings: &mut [Finding], document: &str, db: &str) {
     let document = serde_json::from_str(document).unwrap_or(Value::Null);
     for finding in findings {
         if let Some((fix, arguments)) = command(finding, &document) {
-            finding.fix = format!("{fix}: `portcullis credentials {arguments} --all-users --db {}`", word(db)).into();
+            finding.fix =
+                format!("{fix}; run `portcullis credentials {arguments} --all-users --db {}`", word(db)).into();
             finding.paste = None;
         }
     }
@@ -28,7 +29,9 @@ fn command(finding: &Finding, document: &Value) -> Option<(String, String)> {
             return Some(("replace its secret by one that expires".to_owned(), rotate));
         }
         "expires_soon" => return Some(("replace its secret before it expires".to_owned(), rotate)),
-        "expired" | "token_never_used" => return Some((finding.fix.to_string(), format!("delete token {id}"))),
+        // A used token is deleted only with `--force`, but not if it has expired.
+        "expired" => return Some(("remove it with all expired tokens".to_owned(), "prune".to_owned())),
+        "token_never_used" => return Some((finding.fix.to_string(), format!("delete token {id}"))),
         _ => {}
     }
     let options = match &finding.change {

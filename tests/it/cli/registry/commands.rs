@@ -134,7 +134,9 @@ fn users_cannot_see_or_change_tokens_of_other_users() {
     let exported = bo("export").run();
     assert_eq!((exported.code, &parse(&exported.stdout)["tokens"]), (0, &json!([])));
     assert_eq!(exported.stderr, "note: left out 1 token of other users: `--all-users` includes them\n");
-    assert!(!bo("trail").stdout(0).contains(id));
+    let trail = bo("trail").run();
+    assert!(trail.code == 0 && !trail.stdout.contains(id));
+    assert_eq!(trail.stderr, "note: other users have 1 change: `--all-users` includes them\n");
     // The same name is free for another user, and an administrator sees both.
     bo("credentials create token --name map --connection dw --source a.b --apis maps").stdout(0);
     let ran = bo("credentials delete token map --all-users").run();
