@@ -24,6 +24,7 @@ mod digested;
 mod foreign;
 mod input;
 mod known_digests;
+mod leftovers;
 mod redact;
 mod spot;
 mod statement;

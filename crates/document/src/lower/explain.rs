@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::bare::bare;
+use super::meant::meant;
 use portcullis::base::{bytes, is_browsed_host, is_control, quoted};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, Name, NameError, NameErrorKind};
@@ -101,9 +102,17 @@ fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
                     `select`, `with`, `from`, `call`, `values` or `table`";
         return ("source_unclear", message.into(), help.into());
     }
+    // `all` is the word of the type, and of people.
+    if text.trim().eq_ignore_ascii_case("all") {
+        let message = format!("{} is neither a resource, a pattern, a named source nor a query", quoted(text));
+        return ("source_unclear", message.into(), format!("all sources are written `*`; {KINDS}").into());
+    }
     // Connection strings are not repeated: they may hold a password.
     let source = if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text) };
     let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
+    if let Some(help) = write_meant(text, dialect, None) {
+        return ("source_unclear", message.into(), help.into());
+    }
     match path {
         None if text.contains('*') => ("source_unclear", message.into(), one_segment(text, dialect)),
         None => {
@@ -116,6 +125,24 @@ fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
             ("source_unclear", format!("{message}; as a path: {reason}").into(), help.into())
         }
         Some(_) => ("source_unclear", message.into(), KINDS.into()),
+    }
+}
+
+/// Returns the fix for a text that means other sources, of this kind if one is given.
+pub(crate) fn write_meant(text: &str, dialect: Dialect, kind: Option<GrantKind>) -> Option<String> {
+    let sources = meant(text, dialect);
+    let is_kind = |source: &String| {
+        let read = GrantSource::guess(source, dialect, &Limits::default());
+        kind.is_none_or(|kind| read.is_ok_and(|read| read.kind() == kind))
+    };
+    if !sources.iter().all(is_kind) {
+        return None;
+    }
+    let shown = sources.iter().map(|source| whole(source)).collect::<Option<Vec<_>>>()?;
+    match shown.as_slice() {
+        [] => None,
+        [one] => Some(format!("write {one}")),
+        many => Some(format!("write a grant for each source: {}", many.join(", "))),
     }
 }
 
@@ -185,6 +212,9 @@ fn path_help(text: &str, kind: GrantKind, dialect: Dialect, error: &NameError) -
         Dialect::BigQuery | Dialect::Databricks => "backquotes",
         _ => "`\"`",
     };
+    if let Some(help) = write_meant(text, dialect, Some(kind)) {
+        return help.into();
+    }
     match error.kind() {
         NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
         NameErrorKind::Character { .. } if text.chars().any(|found| is_in_no_identifier(found, dialect)) => {

@@ -4,6 +4,7 @@ mod bare;
 mod connections;
 mod declared;
 mod explain;
+mod meant;
 mod problem;
 mod sources;
 mod token;
@@ -16,6 +17,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub(crate) use bare::bare;
+pub(crate) use explain::write_meant;
 pub use problem::{MAX_PROBLEMS, Part, Problem};
 pub(crate) use token::repeats;
 pub(crate) use words::list;

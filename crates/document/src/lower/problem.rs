@@ -206,6 +206,11 @@ fn is_secret(path: &JsonPath) -> bool {
     matches!(path.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
 }
 
+/// Returns an example of a grant on this connection.
+pub(super) fn grant(connection: &str) -> String {
+    format!("{{\"connection_name\": \"{connection}\", \"source\": \"schema.table\"}}")
+}
+
 /// Returns a fix for a value of the wrong type.
 fn wrong_type(path: &JsonPath, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
     match (field, found) {
@@ -235,7 +240,9 @@ fn wrong_type(path: &JsonPath, field: &str, expected: &'static str, found: Kind)
 fn example(field: &str, path: &JsonPath) -> &'static str {
     let in_connection = |key: &Step| matches!(key, Step::Key(key) if key == "connections");
     match field {
-        "tokens" => "`\"tokens\": []`",
+        "tokens" => {
+            "`\"tokens\": [{\"id\": \"tok_1\", \"token_sha256\": …, \"allowed_apis\": …}]`; `portcullis init` writes a whole policy"
+        }
         "connections" => "`\"connections\": [{\"name\": \"dw\", \"dialect\": \"bigquery\"}]`",
         "apis" => "`\"apis\": [{\"name\": \"tiles\", \"accepts\": [\"resource\"]}]`",
         "accepts" => "`\"accepts\": [\"resource\"]`",
