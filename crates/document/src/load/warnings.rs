@@ -35,7 +35,7 @@ use super::statement::may_be_statement;
 use super::transport::{UnreachableConnection, not_in_headers};
 use super::{LoadOptions, Severity};
 use crate::definition::{Document, Field, SyntaxError, Tokens};
-use crate::lower::{LoweredToken, Origin, Part, Problem, bare, list};
+use crate::lower::{LoweredToken, Origin, Part, Problem, bare, expression, is_expression, list};
 use portcullis::base::{JsonPath, Timestamp, is_browsed_host, is_browsed_port, nearest, quoted};
 use portcullis::model::{
     Connection, Expiry, Grant, GrantKind, GrantKinds, GrantSource, Limits, Operation, Referers, SecretDigest,
@@ -438,10 +438,12 @@ impl Search<'_, '_, '_> {
                     "referer_full_path",
                     "the referer has a path, but browsers send only the origin to another one",
                     // Everything below a wildcard may be a public suffix, which `audit lint` knows.
-                    if entry.is_wildcard_host() {
-                        "write the site: leave out what follows the host".to_owned()
+                    if let Some(text) = text.found().filter(|text| is_expression(text)) {
+                        expression(text)
+                    } else if entry.is_wildcard_host() {
+                        "write the site: leave out what follows the host".into()
                     } else {
-                        format!("write the site: {}", quoted(&site(&entry)))
+                        format!("write the site: {}", quoted(&site(&entry))).into()
                     },
                 );
             }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::bare::bare;
+use super::expression::{expressed_site, is_expression};
 use super::meant::meant;
 use portcullis::base::{bytes, is_browsed_host, is_control, quoted};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
@@ -253,6 +254,7 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
     let secret = text.contains('@');
     let shown = if secret { "the referer".to_owned() } else { quoted(text) };
     let help: Cow<'static, str> = match error {
+        _ if is_expression(text) && !secret => expression(text),
         EntryError::NotAbsolute { .. } if matches!(text.trim(), "" | "*") => {
             "write an absolute URL such as `https://carto.com/`; for any request leave the list empty".into()
         }
@@ -292,6 +294,18 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::Invalid { source, .. } => format!("{shown} is not a URL: {source}"),
     };
     ("referer_malformed", message.into(), help)
+}
+
+/// Returns the fix for a regular expression.
+pub(crate) fn expression(text: &str) -> Cow<'static, str> {
+    const NONE: &str = "regular expressions are not supported";
+    match expressed_site(text).and_then(|site| whole(&site)) {
+        Some(site) => format!("{NONE}: write {site}").into(),
+        None => {
+            format!("{NONE}: write each site, as in `https://carto.com/`, or `https://*.carto.com/` for subdomains")
+                .into()
+        }
+    }
 }
 
 /// Whether `text` is an absolute URL with marks around it.

@@ -4,6 +4,7 @@ mod bare;
 mod connections;
 mod declared;
 mod explain;
+mod expression;
 mod meant;
 mod problem;
 mod sources;
@@ -17,7 +18,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub(crate) use bare::bare;
-pub(crate) use explain::write_meant;
+pub(crate) use explain::{expression, write_meant};
+pub(crate) use expression::is_expression;
 pub use problem::{MAX_PROBLEMS, Part, Problem};
 pub(crate) use token::repeats;
 pub(crate) use words::list;

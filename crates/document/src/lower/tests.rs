@@ -384,6 +384,7 @@ fn suggestions(help: &str) -> impl Iterator<Item = &str> {
         "the scheme too: a URL such as `",
         "as an entry of its own: `",
         "leave out what is around the URL: `",
+        "regular expressions are not supported: write `",
         "as an entry of its own, such as `",
         "did you mean `",
     ];
@@ -604,6 +605,10 @@ fn every_suggested_referer_is_valid_input() {
         "[https://a.com]",
         "{https://a.com}",
         "<a.com>",
+        r"^https://x\.com/.*$",
+        "https?://x.com/.*",
+        r"/x\.com/",
+        r"^https://(a|b)\.x\.com/.*$",
     ];
     let mut checked = 0;
     for referer in referers {
@@ -611,7 +616,7 @@ fn every_suggested_referer_is_valid_input() {
         let text = format!(r#"[{{"id": "a", "token": "s", "allowed_apis": ["lds"], "referers": [{referer}]}}]"#);
         checked += check_suggestions(&text);
     }
-    assert!(checked >= 33, "{checked}");
+    assert!(checked >= 39, "{checked}");
 }
 
 #[test]
