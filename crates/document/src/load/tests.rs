@@ -740,3 +740,36 @@ fn blanks_and_invisible_characters_of_ids_and_names_are_reported() {
         assert_eq!(found(fields, declared, connection), want, "{fields} {declared:?} {connection:?}");
     }
 }
+
+#[test]
+fn what_other_programs_write_into_a_policy_is_named() {
+    let token = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["maps"], "grants": [{"source": "a.b"}]}"#;
+    let declared = r#""connections": [{"name": "pg"}]"#;
+    for (text, help) in [
+        ("{\n<<<<<<< HEAD\n\"tokens\": []\n=======\n}".to_owned(), "resolve the conflict of the merge"),
+        ("{\"tokens\": []\n>>>>>>> other\n}".to_owned(), "resolve the conflict of the merge"),
+        ("{\n  // tokens\n  \"tokens\": []}".to_owned(), "remove the comments"),
+        ("{\"tokens\": [] // none\n}".to_owned(), "remove the comments"),
+        ("{\"tokens\": [], /* none */ }".to_owned(), "remove the comments"),
+        ("{\"tokens\": []}\0\0".to_owned(), "remove the NUL bytes: `tr -d '\\0'`"),
+        (
+            format!(r#"{{"data": [{token}]}}"#),
+            "if the tokens are under `data`, convert the file: `jq '{tokens: .data}' FILE`",
+        ),
+        (r#"{"tokens": "ENC[x]", "sops": {"mac": "ENC[y]"}}"#.to_owned(), "decrypt it with `sops -d FILE`"),
+        ("{}".to_owned(), "add `\"tokens\"`, a list of tokens: `portcullis init` writes"),
+        (r#"{"tokens": null}"#.to_owned(), "write a list of tokens: `portcullis init` writes"),
+        (format!(r#"{{{declared}, "tokens": [{token}]}}"#), "add `\"connection_name\": \"pg\"`"),
+        (format!("[{token}]"), "add `\"connection_name\": \"dw\"`"),
+        (
+            format!(r#"{{{declared}, "tokens": [{{"id": "a", "token": "s3cret", "allowed_apis": ["maps"]}}]}}"#),
+            "such as `{\"connection_name\": \"pg\", \"source\": \"schema.table\"}`",
+        ),
+    ] {
+        let loaded = load(&[Input::new("a.json", text.clone())], &LoadOptions::default());
+        assert!(loaded.policy.is_none(), "{text}");
+        let helps: Vec<_> = loaded.errors().map(|found| found.help.clone()).collect();
+        assert!(helps.iter().any(|found| found.contains(help)), "{text}: {helps:?}");
+        assert!(helps.iter().all(|found| !found.contains("\"tokens\": []")), "{text}: {helps:?}");
+    }
+}

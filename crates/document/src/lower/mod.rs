@@ -230,6 +230,7 @@ impl<'d, 't> Lowering<'d, 't> {
             self.apis(at, named.document);
         }
         self.connections.end_declarations();
+        self.problems.set_connection(self.connections.example());
         self.tokens(visit);
         self.finish()
     }
