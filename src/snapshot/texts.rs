@@ -153,7 +153,7 @@ struct KnownText {
 
 impl KnownText {
     /// Returns the hash for the table, which uses the lowest and the highest bits.
-    fn hash(&self) -> u64 {
+    fn hash(self) -> u64 {
         u64::from(self.hash) << 32 | u64::from(self.hash)
     }
 }
@@ -207,7 +207,7 @@ impl TextsBuilder {
             return Ok(known.id);
         }
         let id = self.texts.push(prefix, own)?;
-        self.known.insert_unique(new.hash(), KnownText { id, ..new }, KnownText::hash);
+        self.known.insert_unique(new.hash(), KnownText { id, ..new }, |known| known.hash());
         Ok(id)
     }
 

@@ -119,6 +119,8 @@ pub struct OtherSegments {
     pub segments: usize,
     /// The numbers of segments of the granted and read names, ascending.
     pub granted: Vec<usize>,
+    /// If segments are missing, the name after the leading segments of a granted or read name.
+    pub example: Option<String>,
 }
 
 /// Returns the segments of `name` if grants of `connection`, or tables that queries read, may mean it with further or fewer
@@ -136,7 +138,7 @@ pub fn other_segments(
     let read = followed.all().filter(|(id, ..)| policy.connection(*id) == Some(connection));
     let read = read.flat_map(|(.., reads)| reads.tables.iter().flat_map(Table::sources));
     let wanted: Vec<&[u8]> = segments(name.as_bytes()).collect();
-    let (mut granted, mut may_mean) = (BTreeSet::new(), false);
+    let (mut granted, mut may_mean, mut example) = (BTreeSet::new(), false, None);
     for source in grants.chain(read) {
         let canonical = match source {
             GrantSource::Resource(name) => name.as_bytes(),
@@ -147,10 +149,19 @@ pub fn other_segments(
         granted.insert(known.len());
         let ends = known.iter().rev().zip(wanted.iter().rev()).all(|(known, wanted)| covers(known, wanted));
         may_mean |= known.len() != wanted.len() && ends;
+        let leading = known.get(..known.len().saturating_sub(wanted.len())).unwrap_or_default();
+        if example.is_none() && !leading.is_empty() && leading.iter().all(|segment| is_literal(segment)) {
+            example = Some([leading, &*wanted].concat().join(&b'.'));
+        }
     }
+    let shown = |name: Vec<u8>| Name::of_canonical(&name).display(connection.dialect()).to_string();
     // A name without its database may be any table, although no grant ends with it.
     let is_short = granted.first().is_some_and(|&fewest| wanted.len() < fewest);
-    (may_mean || is_short).then(|| OtherSegments { segments: wanted.len(), granted: granted.into_iter().collect() })
+    (may_mean || is_short).then(|| OtherSegments {
+        segments: wanted.len(),
+        granted: granted.into_iter().collect(),
+        example: example.map(shown),
+    })
 }
 
 /// Returns a name that `source` covers and that `name` may mean, in canonical form.
@@ -240,8 +251,29 @@ mod tests {
             let connection = &policy.connections()[connection];
             let parsed = Name::parse(name, connection.dialect()).unwrap();
             let found = other_segments(&policy, connection, &parsed, &Followed::default());
-            let found = found.map(|OtherSegments { segments, granted }| (segments, granted));
+            let found = found.map(|OtherSegments { segments, granted, .. }| (segments, granted));
             assert_eq!(found, expected, "{name} on {}", connection.name());
+        }
+    }
+
+    #[test]
+    fn names_with_missing_segments_get_an_example() {
+        for (source, name, expected) in [
+            ("acme.public.stores", "hr.pay", Some("acme.hr.pay")),
+            ("acme.public.*", "hr.pay", Some("acme.hr.pay")),
+            ("acme.public.stores", "pay", Some("acme.public.pay")),
+            ("acme.public.stores", "\"Odd.Pay\"", Some("acme.public.\"Odd.Pay\"")),
+            ("acme.*.stores", "stores", None),
+            ("*.public.stores", "hr.pay", None),
+            ("public.stores", "prod.public.stores", None),
+        ] {
+            let document = serde_json::json!([{"id": "a", "token": "s3cret-1", "allowed_apis": ["maps"], "grants": [
+                {"connection_name": "dw", "source": source}]}]);
+            let policy = portcullis_document::load::policy(&document.to_string()).unwrap();
+            let connection = &policy.connections()[0];
+            let parsed = Name::parse(name, connection.dialect()).unwrap();
+            let found = other_segments(&policy, connection, &parsed, &Followed::default()).unwrap();
+            assert_eq!(found.example.as_deref(), expected, "{name} with {source}");
         }
     }
 

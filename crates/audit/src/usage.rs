@@ -164,13 +164,16 @@ impl Usage {
     ///
     /// # Errors
     ///
-    /// Returns an error if no request of a token of `policy` was allowed: then every grant would look unused.
+    /// Returns an error if no request of a token of `policy` was allowed, or none still is: then every grant would look
+    /// unused.
     pub fn check(&self, policy: &Policy) -> Result<(), NoUse> {
-        let mut known = policy.tokens().iter().filter_map(|token| self.token(token.id())).peekable();
-        if known.peek().is_none() {
-            return Err(NoUse::OtherTokens);
+        let known: Vec<_> = policy.tokens().iter().filter_map(|token| self.token(token.id())).collect();
+        match known.as_slice() {
+            [] => Err(NoUse::OtherTokens),
+            known if known.iter().all(|token| token.allowed == 0) => Err(NoUse::NothingAllowed),
+            known if known.iter().all(|token| token.has_no_grant_used()) => Err(NoUse::NothingAllowedNow),
+            _ => Ok(()),
         }
-        if known.any(|token| token.allowed > 0) { Ok(()) } else { Err(NoUse::NothingAllowed) }
     }
 
     /// Returns the APIs of tokens of `policy` under which no request is recorded. Grants that only they need look unused.
@@ -213,6 +216,11 @@ impl TokenUse {
     /// Returns the time of the last allowed request.
     pub fn last(&self) -> Option<Timestamp> {
         self.last
+    }
+
+    /// Whether the policy denies every request of the token that was allowed.
+    fn has_no_grant_used(&self) -> bool {
+        self.allowed == 0 || self.grants().is_some_and(HashSet::is_empty)
     }
 
     /// Returns the indexes of the grants that allowed requests; `None` if they are not known.

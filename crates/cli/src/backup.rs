@@ -9,6 +9,7 @@ use portcullis::base::quoted;
 use portcullis_registry::{Registry, check_home};
 
 use super::Exit;
+use super::credentials::word;
 use super::output::{Inputs, Stdout, bytes, is_stdin};
 use super::registry::{DbArgs, invalid};
 
@@ -45,6 +46,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let name = args.file.display();
     check_absent(&args.file)?;
     let folder = args.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    check_folder(&args.file, folder)?;
     let cannot = || format!("cannot write `{name}`");
     // Only the owner may read a temporary file. It is removed on every error.
     let copy =
@@ -98,6 +100,21 @@ fn check_absent(path: &Path) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Checks that the folder of the copy exists.
+fn check_folder(file: &Path, folder: &Path) -> anyhow::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let [name, shown] = [file, folder].map(|path| quoted(&path.display().to_string()));
+    let text = folder.display().to_string();
+    let help = match folder.exists() {
+        true => format!("{shown} is a file: name a file in a folder"),
+        false if text.starts_with('-') => "create the folder first".to_owned(),
+        false => format!("create the folder first: `mkdir -p {}`", word(&text)),
+    };
+    bail!("cannot write {name}: its folder does not exist\nhelp: {help}")
 }
 
 fn exists(path: &Path, error: io::Error) -> anyhow::Error {

@@ -1,5 +1,6 @@
 //! Value parsers for numeric options, with limits.
 
+use std::ffi::OsString;
 use std::fmt::Display;
 use std::num::NonZero;
 use std::ops::RangeInclusive;
@@ -26,6 +27,29 @@ pub(super) fn with_rule(command: Command) -> Command {
         let is_option = arg.get_long().is_some() && arg.get_action().takes_values();
         arg.allow_negative_numbers(is_option)
     })
+}
+
+/// Joins an option and a negative value with a unit, such as `--overlap -1d`, so that the parser of its value refuses it.
+/// Numbers without a unit need no equals sign.
+pub(super) fn joined(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let is_negative = |arg: &OsString| {
+        let text = arg.to_str().filter(|text| text.parse::<f64>().is_err());
+        text.and_then(|text| text.strip_prefix('-')).is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    };
+    let is_option =
+        |arg: &OsString| arg.to_str().is_some_and(|arg| arg.len() > 2 && arg.starts_with("--") && !arg.contains('='));
+    let (mut joined, mut has_ended): (Vec<OsString>, bool) = (Vec::new(), false);
+    for arg in args {
+        has_ended |= arg == "--";
+        match joined.last_mut().filter(|before| !has_ended && is_negative(&arg) && is_option(before)) {
+            Some(option) => {
+                option.push("=");
+                option.push(arg);
+            }
+            None => joined.push(arg),
+        }
+    }
+    joined
 }
 
 /// Returns the error of an option: what was expected, and a value that is valid.
@@ -261,5 +285,42 @@ pub(crate) mod tests {
             let kind = crate::command().try_get_matches_from(line).err().map(|error| error.kind());
             assert_ne!(kind, Some(ErrorKind::UnknownArgument), "{words:?}");
         });
+    }
+
+    #[test]
+    fn negative_quantities_are_values_and_not_options() {
+        let args = |line: &str| line.split(' ').map(Into::into).collect::<Vec<std::ffi::OsString>>();
+        for (line, joined) in [
+            ("p --overlap -1d", "p --overlap=-1d"),
+            ("p --overlap -1d --all-users", "p --overlap=-1d --all-users"),
+            ("p --drain -5s", "p --drain=-5s"),
+            ("p --last -1", "p --last -1"),
+            ("p --wide-share -0.5", "p --wide-share -0.5"),
+            ("p --overlap=1d -1d", "p --overlap=1d -1d"),
+            ("p --quiet -q", "p --quiet -q"),
+            ("p -1d", "p -1d"),
+            ("p -- --overlap -1d", "p -- --overlap -1d"),
+            ("p -- -1d", "p -- -1d"),
+        ] {
+            assert_eq!(super::joined(args(line)), args(joined), "{line}");
+        }
+        // Every option of a duration or a quantity reads such a value, and its own parser or a later check refuses it.
+        let mut options = 0;
+        each(&crate::command(), &mut |_: &Command, words: &[String], arg: &Arg| {
+            let name = arg.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
+            if !NUMBERS.contains(&name) && name != "WHEN" {
+                return;
+            }
+            options += 1;
+            let line = words.iter().flat_map(|word| word.split('=')).map(|word| word.replace("{}", "-1d").into());
+            let parsed = crate::command().try_get_matches_from(super::joined(line));
+            let Err(error) = parsed else { return };
+            let kind = error.kind();
+            assert_ne!(kind, ErrorKind::UnknownArgument, "{words:?}: {error}");
+            if kind == ErrorKind::ValueValidation {
+                assert!(error.to_string().contains("\nhelp: "), "{words:?}: {error}");
+            }
+        });
+        assert!(options > 20, "{options}");
     }
 }

@@ -168,7 +168,9 @@ pub(crate) fn command() -> clap::Command {
 
 /// Parses the arguments, runs the command and reports its error.
 pub(crate) fn main() -> ExitCode {
-    let parsed = command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parsed = command()
+        .try_get_matches_from(bounds::joined(std::env::args_os()))
+        .and_then(|matches| Cli::from_arg_matches(&matches));
     let cli = parsed.unwrap_or_else(|error| {
         if let Some(message) = left_out(&error) {
             // There is nowhere left to report that this fails.

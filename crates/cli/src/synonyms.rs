@@ -46,7 +46,7 @@ const SYNONYMS: &[(&[&str], &[&str])] = &[
     (&["all", "admin", "everyone"], &["all-users"]),
     (&["json"], &["format"]),
     (&["at", "time", "date"], &["now"]),
-    (&["limit", "tail"], &["last"]),
+    (&["limit", "tail", "since", "after", "newest"], &["last"]),
     (&["redirect-uri", "redirect-url", "callback-url"], &["callback"]),
     (&["why", "verbose"], &["explain"]),
     (&["address", "bind", "port"], &["listen"]),
@@ -88,12 +88,20 @@ const COMMANDS: &[(&[&str], &[&str])] = &[
     (&["whocan", "who"], &["who-can"]),
 ];
 
+/// Words of other programs for the kinds of credentials.
+const KINDS: &[(&[&str], &str)] = &[
+    (&["key", "keys", "apikey", "api-key", "api", "secret", "secrets", "credential", "credentials"], "token"),
+    (&["app", "apps", "application", "applications", "browser", "web", "single-page"], "spa"),
+    (&["client", "clients", "oauth", "machine", "machines", "service", "services", "service-account"], "m2m"),
+];
+
 /// Replaces the suggestion of `error` by the command or option that is meant. `args` are the arguments of `command`.
 pub(super) fn suggest(error: &mut clap::Error, command: &Command, args: impl IntoIterator<Item = String>) {
     let args: Vec<String> = args.into_iter().collect();
     match error.kind() {
         ErrorKind::InvalidSubcommand => suggest_command(error, command, &args),
         ErrorKind::UnknownArgument => suggest_option(error, command, &args),
+        ErrorKind::InvalidValue => suggest_kind(error),
         _ => {}
     }
 }
@@ -156,7 +164,7 @@ fn suggest_command(error: &mut clap::Error, command: &Command, args: &[String]) 
 
 fn suggest_option(error: &mut clap::Error, command: &Command, args: &[String]) {
     let Some(given) = text(error, ContextKind::InvalidArg) else { return };
-    let (called, _) = called(command, args);
+    let (called, words) = called(command, args);
     if let Some(tip) = as_value(&given, called, args) {
         error.remove(ContextKind::SuggestedArg);
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
@@ -173,6 +181,19 @@ fn suggest_option(error: &mut clap::Error, command: &Command, args: &[String]) {
     let meant = SYNONYMS.iter().filter(|(words, _)| words.contains(&&*word)).flat_map(|(_, meant)| *meant);
     if let Some(meant) = meant.copied().find(|name| *name != word && has(name)) {
         error.insert(ContextKind::SuggestedArg, ContextValue::String(format!("--{meant}")));
+    } else if matches!(&*word, "output" | "out" | "o" | "output-file") {
+        error.remove(ContextKind::SuggestedArg);
+        let tip = StyledStr::from(format!("redirect standard output to a file: `{words} … > FILE`"));
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+}
+
+fn suggest_kind(error: &mut clap::Error) {
+    let is_kind = text(error, ContextKind::InvalidArg).is_some_and(|arg| arg.contains("KIND"));
+    let Some(given) = text(error, ContextKind::InvalidValue).filter(|_| is_kind) else { return };
+    let word = given.replace('_', "-").to_lowercase();
+    if let Some((_, kind)) = KINDS.iter().find(|(words, _)| words.contains(&&*word)) {
+        error.insert(ContextKind::SuggestedValue, ContextValue::String((*kind).to_owned()));
     }
 }
 
@@ -268,6 +289,26 @@ mod tests {
         }
         for meant in COMMANDS.iter().flat_map(|(_, meant)| *meant) {
             assert!(exists(&crate::command(), meant), "{meant}");
+        }
+    }
+
+    #[cfg(all(feature = "audit", feature = "registry"))]
+    #[test]
+    fn options_and_kinds_of_other_programs_are_suggested_by_their_meaning() {
+        for (line, tip) in [
+            ("credentials list clients", "'m2m'"),
+            ("credentials list machines", "'m2m'"),
+            ("credentials list apps", "'spa'"),
+            ("credentials delete key x", "'token'"),
+            ("trail --since 2026-11-22", "'--last'"),
+            ("trail --tail 3", "'--last'"),
+            ("export --output f", "`portcullis export … > FILE`"),
+            ("export -o f", "`portcullis export … > FILE`"),
+            ("audit lint --output f", "`portcullis audit lint … > FILE`"),
+            ("compile --out f", "'--output'"),
+        ] {
+            let error = error(&format!("portcullis {line}"));
+            assert!(error.contains("tip: ") && error.contains(tip), "{line}: {error}");
         }
     }
 

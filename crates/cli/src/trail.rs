@@ -41,17 +41,16 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
     let visible = registry.trail(&actor)?;
     let is_meant = |entry: &TrailEntry| args.id.as_ref().is_none_or(|id| entry.id == *id);
     let mut entries: Vec<_> = visible.iter().filter(|entry| is_meant(entry)).collect();
-    if entries.is_empty() {
-        let all = registry.trail(&actor.clone().for_all_users())?;
-        let others = all.iter().filter(|entry| is_meant(entry)).count();
-        if let Some(id) = &args.id
-            && others == 0
-        {
-            let token = registry.token(&actor, id).ok();
-            return Err(unknown(id, token.map(|token| token.id), &visible).into());
-        }
-        note_of_others(others as u64, "change", color)?;
+    let all = registry.trail(&actor.clone().for_all_users())?;
+    let others = all.iter().filter(|entry| is_meant(entry)).count().saturating_sub(entries.len());
+    if let Some(id) = &args.id
+        && entries.is_empty()
+        && others == 0
+    {
+        let token = registry.token(&actor, id).ok();
+        return Err(unknown(id, token.map(|token| token.id), &visible).into());
     }
+    note_of_others(others as u64, "change", color)?;
     if let Some(last) = args.last {
         entries.drain(..entries.len().saturating_sub(last));
     }

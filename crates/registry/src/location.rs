@@ -171,9 +171,23 @@ impl FromStr for Location {
             "postgres" | "postgresql" => {
                 Ok(Self { database: Database::Postgres(Box::new(PostgresUrl::parse(text)?)), makes_folders: false })
             }
-            _ => Err(invalid("the scheme of the registry's URL is unknown", FORM)),
+            _ => Err(unknown_scheme(scheme, rest)),
         }
     }
+}
+
+/// Returns the error for a URL with another scheme. The fix is the URL that is meant, unless it may hold a secret.
+fn unknown_scheme(scheme: &str, rest: &str) -> RegistryError {
+    const MESSAGE: &str = "the scheme of the registry's URL is unknown";
+    let meant = match &*scheme.to_lowercase() {
+        "sqlite" | "sqlite3" | "file" => "sqlite",
+        "postgres" | "postgresql" => "postgres",
+        _ => return invalid(MESSAGE, FORM),
+    };
+    let url = format!("{meant}:{rest}");
+    let is_valid = !rest.contains(['@', '?', '#', '%', '=']) && url.parse::<Location>().is_ok();
+    let help = if is_valid { format!("write {}", quoted(&url)) } else { FORM.to_owned() };
+    invalid(format!("expected the scheme `{meant}:`, found `{scheme}:`"), help)
 }
 
 /// Reads the URL `text` of a SQLite file, which has `rest` after its scheme.
@@ -215,7 +229,7 @@ mod tests {
     use super::Location;
 
     #[test]
-    fn errors_of_urls_never_have_a_password() {
+    fn errors_of_urls_have_a_valid_fix_and_never_a_password() {
         for text in [
             "host=h password=hunter2",
             "password=hunter2",
@@ -228,6 +242,27 @@ mod tests {
         ] {
             let error = text.parse::<Location>().unwrap_err().to_string();
             assert!(!error.contains("hunter2"), "{text}: {error}");
+        }
+        for (text, help) in [
+            ("SQLITE:reg.db", "write `sqlite:reg.db`"),
+            ("SQLite:///var/reg.db", "write `sqlite:///var/reg.db`"),
+            ("sqlite3:reg.db", "write `sqlite:reg.db`"),
+            ("file:reg.db", "write `sqlite:reg.db`"),
+            ("file:///var/reg.db", "write `sqlite:///var/reg.db`"),
+            ("FILE:reg.db", "write `sqlite:reg.db`"),
+            ("file:", super::FORM),
+            ("file:reg.db?mode=ro", super::FORM),
+            ("Postgres://db.example.com/portcullis", "write `postgres://db.example.com/portcullis`"),
+            ("POSTGRES://u:hunter2@h/d", super::FORM),
+            ("mysql://h/d", super::FORM),
+        ] {
+            let error = text.parse::<Location>().unwrap_err();
+            let crate::RegistryError::Invalid(advice) = &error else { panic!("{error}") };
+            assert_eq!(advice.help, help, "{text}");
+            assert!(!advice.message.contains("hunter2"), "{text}");
+            if let Some(url) = help.strip_prefix("write `").and_then(|url| url.strip_suffix('`')) {
+                assert!(!url.contains(' ') && url.parse::<Location>().is_ok(), "{text}");
+            }
         }
         for text in ["sqlite:./u:x@h/d", "sqlite:registry@home.db", "sqlite:/a:b@c/registry.db"] {
             assert!(text.parse::<Location>().is_ok(), "{text}");

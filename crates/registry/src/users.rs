@@ -312,10 +312,6 @@ impl Change<'_> {
         if owners.iter().any(|owner| owner == name) {
             return Ok(());
         }
-        if name.trim() != name {
-            let message = format!("the user {} starts or ends with a space", quoted(name));
-            return Err(invalid(message, format!("write {}", quoted(name.trim()))));
-        }
         let users = self.records.users()?;
         let mut known = users.iter().map(|user| &user.name).chain(&owners);
         match known.find(|known| *known != name && look_alike(known, name)) {

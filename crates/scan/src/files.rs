@@ -4,9 +4,10 @@ use std::fs::{File, FileType, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use globset::{ErrorKind, GlobBuilder, GlobSet, GlobSetBuilder};
 use ignore::{DirEntry, WalkBuilder, WalkState};
 use rustix::fs::OFlags;
 
@@ -61,7 +62,7 @@ impl Globs {
         for text in globs {
             let wrong = |error: &globset::Error| GlobError {
                 text: portcullis::base::quoted(text),
-                reason: error.kind().to_string(),
+                reason: glob_reason(error.kind()),
             };
             let trimmed = text.strip_prefix("./").unwrap_or(text).trim_end_matches('/');
             let anchored = match trimmed.strip_prefix('/') {
@@ -71,7 +72,8 @@ impl Globs {
             };
             set.add(GlobBuilder::new(&anchored).literal_separator(true).build().map_err(|error| wrong(&error))?);
         }
-        let set = set.build().map_err(|error| GlobError { text: "globs".to_owned(), reason: error.to_string() })?;
+        let set =
+            set.build().map_err(|error| GlobError { text: "globs".to_owned(), reason: glob_reason(error.kind()) })?;
         Ok(Self { set })
     }
 
@@ -82,6 +84,20 @@ impl Globs {
 
     fn is_empty(&self) -> bool {
         self.set.is_empty()
+    }
+}
+
+/// Explains why a text is not a glob.
+fn glob_reason(kind: &ErrorKind) -> String {
+    match kind {
+        ErrorKind::UnclosedClass => "`[` is not closed: write `[[]` for the character itself".to_owned(),
+        ErrorKind::InvalidRange(start, end) => format!("the range `{start}-{end}` ends before it starts"),
+        ErrorKind::UnopenedAlternates => "`}` has no `{`: write `[}]` for the character itself".to_owned(),
+        ErrorKind::UnclosedAlternates => "`{` is not closed: write `[{]` for the character itself".to_owned(),
+        ErrorKind::NestedAlternates => "`{` is inside another `{`".to_owned(),
+        ErrorKind::DanglingEscape => "nothing follows the last backslash".to_owned(),
+        ErrorKind::Regex(_) => "it is too long".to_owned(),
+        _ => "it is malformed".to_owned(),
     }
 }
 
@@ -142,22 +158,20 @@ fn named(scanner: &mut Scanner<'_>, path: &Path, file_type: FileType) {
 
 fn folder(detector: &Detector, root: &Path, selection: &Selection, limits: Limits, threads: usize) -> Report {
     let done = Mutex::new(Report::default());
-    let mut walk = WalkBuilder::new(root);
-    walk.standard_filters(false).threads(threads).follow_links(false);
+    let (mut walk, seen) = (walk(root, selection, threads), AtomicU64::new(0));
     if !selection.no_ignore {
         walk.git_ignore(true).git_exclude(true).parents(true).require_git(false);
     }
-    let (owner, exclude) = (root.to_owned(), selection.exclude.clone());
-    walk.filter_entry(move |entry| {
-        let relative = entry.path().strip_prefix(&owner).unwrap_or(entry.path());
-        entry.depth() == 0 || (entry.file_name() != ".git" && !exclude.matches(relative))
-    });
+    let seen = &seen;
     walk.build_parallel().run(|| {
         let mut worker = Worker { scanner: Some(Scanner::new(detector, limits)), done: &done };
         Box::new(move |entry| {
             if let Some(scanner) = &mut worker.scanner {
                 match entry {
-                    Ok(entry) => visit(scanner, root, &entry, selection),
+                    Ok(entry) => {
+                        count(seen, &entry);
+                        visit(scanner, root, &entry, selection);
+                    }
                     Err(error) => {
                         let path = path_of(&error).unwrap_or(root).to_owned();
                         scanner.unread(&path.to_string_lossy(), walk_error(&error));
@@ -167,7 +181,44 @@ fn folder(detector: &Detector, root: &Path, selection: &Selection, limits: Limit
             WalkState::Continue
         })
     });
-    done.into_inner().unwrap_or_else(PoisonError::into_inner)
+    let mut report = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if !selection.no_ignore {
+        report.ignored = files(root, selection, threads).saturating_sub(seen.load(Ordering::Relaxed));
+    }
+    report
+}
+
+/// Walks a folder, without the folders and files that the selection excludes.
+fn walk(root: &Path, selection: &Selection, threads: usize) -> WalkBuilder {
+    let mut walk = WalkBuilder::new(root);
+    walk.standard_filters(false).threads(threads).follow_links(false);
+    let (owner, exclude) = (root.to_owned(), selection.exclude.clone());
+    walk.filter_entry(move |entry| {
+        let relative = entry.path().strip_prefix(&owner).unwrap_or(entry.path());
+        entry.depth() == 0 || (entry.file_name() != ".git" && !exclude.matches(relative))
+    });
+    walk
+}
+
+/// Counts the files of a folder, also those that `.gitignore` excludes.
+fn files(root: &Path, selection: &Selection, threads: usize) -> u64 {
+    let all = AtomicU64::new(0);
+    walk(root, selection, threads).build_parallel().run(|| {
+        Box::new(|entry| {
+            if let Ok(entry) = entry {
+                count(&all, &entry);
+            }
+            WalkState::Continue
+        })
+    });
+    all.into_inner()
+}
+
+/// Counts an entry that is a file.
+fn count(files: &AtomicU64, entry: &DirEntry) {
+    if entry.file_type().is_some_and(|file_type| file_type.is_file()) {
+        files.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 /// The scanner of one thread. Delivers its report at the end of the thread.
@@ -234,6 +285,9 @@ fn path_of(error: &ignore::Error) -> Option<&Path> {
 fn walk_error(error: &ignore::Error) -> String {
     match error.io_error() {
         Some(io) => format!("a folder cannot be read: {error}", error = error_text(io)),
-        None => error.to_string(),
+        None => match error {
+            ignore::Error::Loop { .. } => "its links lead in a circle".to_owned(),
+            _ => "a pattern in an ignore file cannot be read, so that it excludes nothing".to_owned(),
+        },
     }
 }

@@ -28,6 +28,8 @@ pub struct Report {
     pub bytes: u64,
     /// The number of links and special files in folders, which are not read.
     pub skipped: u64,
+    /// The number of files in folders that `.gitignore` excludes, which are not read.
+    pub ignored: u64,
 }
 
 /// One occurrence of a secret.
@@ -122,6 +124,7 @@ impl Report {
         self.inputs += other.inputs;
         self.bytes += other.bytes;
         self.skipped += other.skipped;
+        self.ignored += other.ignored;
     }
 
     /// Sorts the results: threads finish in any order.

@@ -1,6 +1,7 @@
 //! Scans one input after another: plain streams, and containers with what they contain.
 
 mod archive;
+mod format;
 
 use std::cell::Cell;
 use std::fs::File;
@@ -128,7 +129,7 @@ impl<'d> Scanner<'d> {
             return self.report.miss(name, archive::reason(&error));
         }
         match content {
-            Content::File(file) => match Container::of(&head) {
+            Content::File(file) => match Container::of(name, &head) {
                 None => {
                     self.report.inputs += 1;
                     self.whole(name, file);
@@ -145,7 +146,7 @@ impl<'d> Scanner<'d> {
                     // What was read before the error is searched.
                     return self.text(name, &mut &*head);
                 }
-                let container = Container::of(&head);
+                let container = Container::of(name, &head);
                 let mut whole = head.chain(reader);
                 match container {
                     None => {
@@ -155,6 +156,15 @@ impl<'d> Scanner<'d> {
                     Some(container) => self.container(name, container, Content::Stream(&mut whole), level),
                 }
             }
+        }
+    }
+
+    /// Scans an input without opening it as a container.
+    fn raw(&mut self, name: &str, content: Content<'_>) {
+        self.report.inputs += 1;
+        match content {
+            Content::File(file) => self.whole(name, file),
+            Content::Stream(reader) => self.text(name, reader),
         }
     }
 

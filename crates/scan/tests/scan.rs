@@ -615,3 +615,120 @@ fn every_encoding_is_tested() {
         assert!(FORMS.iter().any(|form: &Form| form.encoding == encoding));
     }
 }
+
+/// A format that is not searched completely is named, never skipped silently.
+#[test]
+fn formats_that_are_not_searched_completely_are_named() {
+    const LZMA: &[u8] = b"\x5d\0\0\x80\0\xff\xff\xff\xff\xff\xff\xff\xff\0";
+    let parts = "because parts may be compressed";
+    let cases: [(&str, &[u8], &str); 29] = [
+        ("app.js.br", b"\x8b\x02\x80abc\x03", "archives of the format Brotli are not read"),
+        ("APP.JS.BR", b"\x8b\x02\x80abc\x03", "archives of the format Brotli are not read"),
+        ("a.lzma", LZMA, "archives of the format lzma are not read"),
+        ("lzma", LZMA, "archives of the format lzma are not read"),
+        ("a.xz", b"\xfd7zXZ\0\0\0", "archives of the format xz are not read"),
+        ("a.7z", b"7z\xbc\xaf\x27\x1c\0", "archives of the format 7-Zip are not read"),
+        ("a.rar", b"Rar!\x1a\x07\x01\0", "archives of the format RAR are not read"),
+        ("a.bz2", b"BZh91AY&SY\0\0", "archives of the format bzip2 are not read"),
+        ("empty.bz2", b"BZh9\x17\x72\x45\x38\x50\x90\0\0\0\0", "archives of the format bzip2 are not read"),
+        ("a.lz4", b"\x04\x22\x4d\x18\x64\x40", "archives of the format lz4 are not read"),
+        ("a.lzo", b"\x89LZO\0\r\n\x1a\n\x10", "archives of the format lzop are not read"),
+        ("a.sz", b"\xff\x06\0\0sNaPpY\0", "archives of the format Snappy are not read"),
+        ("object", b"\x78\x9c\x4b\xca", "archives of the format zlib are not read"),
+        ("a.parquet", b"PAR1\x15\x04", parts),
+        ("a.avro", b"Obj\x01\x04\x14", parts),
+        ("a.orc", b"ORC\x08\x03\x12", parts),
+        ("a.arrow", b"ARROW1\0\0\xff", parts),
+        ("a.h5", b"\x89HDF\r\n\x1a\n\0", parts),
+        ("a.pdf", b"%PDF-1.7\n", parts),
+        ("a.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", parts),
+        ("a.dump", b"PGDMP\x01\x0e", parts),
+        ("a.age", b"age-encryption.org/v1\n->", "it is encrypted with age"),
+        ("a.asc", b"-----BEGIN PGP MESSAGE-----\n", "it is encrypted with OpenPGP"),
+        ("secret", b"\0GITCRYPT\0abc", "it is encrypted with git-crypt"),
+        ("vault.yml", b"$ANSIBLE_VAULT;1.1;AES256\n", "it is encrypted with Ansible Vault"),
+        ("a.enc", b"Salted__abcdefgh", "it is encrypted with OpenSSL"),
+        (
+            "bad.zst",
+            &[&b"\x28\xb5\x2f\xfd"[..], &[0xff; 60]].concat(),
+            "it is damaged, or not what its first bytes say",
+        ),
+        ("skippable.zst", b"\x50\x2a\x4d\x18\x04\0\0\0abcd\x28\xb5\x2f\xfd\xff\xff", "it is cut off"),
+        ("a.bvx", b"bvx2\0", "archives of the format LZFSE are not read"),
+    ];
+    let detector = detector();
+    for (name, bytes, expected) in cases {
+        // In an archive as well.
+        let archive = tar(&[(name, bytes)]);
+        for input in [bytes, &archive] {
+            let mut scanner = Scanner::new(&detector, Limits::default());
+            scanner.stream(name, &mut &*input);
+            let report = scanner.into_report();
+            assert!(!report.is_complete(), "{name}");
+            let reasons: Vec<_> = report.unread.iter().map(|unread| &*unread.reason).collect();
+            assert!(reasons.len() == 1 && reasons[0].contains(expected), "{name}: {reasons:?}");
+        }
+    }
+    for (name, bytes) in [
+        ("notes.br", &b"text with the end of another format"[..]),
+        ("orc.txt", b"ORC is a word"),
+        ("empty.lzma", b""),
+        ("registry.db", b"SQLite format 3\0\x10"),
+        ("x", b"]\0\0 a binary file without a size of lzma"),
+    ] {
+        let mut scanner = Scanner::new(&detector, Limits::default());
+        scanner.stream(name, &mut &*bytes);
+        assert!(scanner.into_report().is_complete(), "{name}");
+    }
+}
+
+/// Parts that are not compressed are searched.
+#[test]
+fn secrets_in_partly_compressed_files_are_found() {
+    let secret = minted();
+    for magic in [&b"PAR1"[..], b"%PDF-1.7\n"] {
+        let report = scanned(&[magic, b" ", secret.expose().as_bytes(), b" "].concat());
+        assert_eq!((report.findings.len(), report.unread.len(), report.inputs), (1, 1, 1));
+    }
+}
+
+#[test]
+fn files_that_gitignore_excludes_are_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    for (path, text) in [(".gitignore", "*.log\ndist/\n"), ("a.js", ""), ("a.log", ""), ("dist/b.js", ""), ("c.md", "")]
+    {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let globs = |globs: &[&str]| portcullis_scan::files::Globs::new(globs.iter().copied()).unwrap();
+    let selected = |no_ignore, include: &[&str], exclude: &[&str]| portcullis_scan::files::Selection {
+        no_ignore,
+        include: globs(include),
+        exclude: globs(exclude),
+    };
+    for (selection, expected) in [
+        (selected(false, &[], &[]), 2),
+        (selected(true, &[], &[]), 0),
+        (selected(false, &["*.js"], &[]), 2),
+        (selected(false, &[], &["dist"]), 1),
+    ] {
+        let paths = [folder.path().to_owned()];
+        let report = portcullis_scan::files::scan(&detector(), &paths, &selection, Limits::default(), 2);
+        assert_eq!(report.ignored, expected, "{selection:?}");
+    }
+}
+
+#[test]
+fn malformed_globs_are_explained() {
+    for (glob, expected) in [
+        ("a[", "`[` is not closed"),
+        ("[z-a]", "the range `z-a` ends before it starts"),
+        ("a}", "`}` has no `{`"),
+        ("{a", "`{` is not closed"),
+        ("a\\", "nothing follows the last backslash"),
+    ] {
+        let error = portcullis_scan::files::Globs::new([glob]).unwrap_err().to_string();
+        assert!(error.contains(expected), "{glob}: {error}");
+    }
+}

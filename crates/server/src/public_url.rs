@@ -66,10 +66,22 @@ impl FromStr for PublicUrl {
             return Err(PublicUrlError { expected, found: quoted(text), instead: url.text.clone() });
         }
         url.ok_or_else(|| {
-            let expected = "the URL of a server, without a user, a query or a fragment";
+            let is_blank = |character: char| character.is_whitespace() || character.is_control();
+            let blank = unwrapped(text).find(is_blank);
+            let expected = match blank {
+                Some(_) => "the URL of a server, without a blank",
+                None => "the URL of a server, without a user, a query or a fragment",
+            };
             let found = if text.contains('@') { "one with an `@`".to_owned() } else { quoted(text) };
             let text = unwrapped(text).replace('\\', "/");
-            let meant = read(&text).or_else(|| read(&format!("https://{text}")).filter(|url| url.host.contains('.')));
+            let read_meant = |text: &str| {
+                read(text).or_else(|| read(&format!("https://{text}")).filter(|url| url.host.contains('.')))
+            };
+            // The path that is meant is not known: the blank may be a separator, or a character of the path.
+            let origin =
+                |url: PublicUrl| PublicUrl { text: url.text.get(..url.origin).unwrap_or_default().to_owned(), ..url };
+            let start = text.split(is_blank).next().unwrap_or_default();
+            let meant = read_meant(&text).or_else(|| read_meant(start).filter(|_| blank.is_some()).map(origin));
             let instead = meant.map_or_else(|| "https://authz.example.com".to_owned(), |url| url.text);
             PublicUrlError { expected, found, instead }
         })
@@ -164,6 +176,12 @@ mod tests {
             ("https://a.example/%2e/t", "https://a.example/t"),
             ("https://%61.example/t", "https://a.example/t"),
             (" https://a.example", "https://a.example"),
+            ("https://a.example/a b", "https://a.example"),
+            ("https://a.example/a\tb", "https://a.example"),
+            ("https://a.example https://b.example", "https://a.example"),
+            ("a.example/a b", "https://a.example"),
+            ("https://user:secret@a.example/a b", "https://a.example"),
+            ("no sense", "https://authz.example.com"),
             ("https://bücher.example", "https://xn--bcher-kva.example"),
             ("https://A.example:443", "https://a.example"),
             ("https://a.example:443", "https://a.example"),
@@ -178,6 +196,8 @@ mod tests {
         ] {
             let error = text.parse::<PublicUrl>().unwrap_err().to_string();
             assert!(error.ends_with(&format!("help: write `{instead}`")), "{text}: {error}");
+            let is_blank = |character: char| character.is_whitespace();
+            assert_eq!(text.trim().contains(is_blank), error.contains("without a blank"), "{text}: {error}");
             let kept = instead.parse::<PublicUrl>().unwrap();
             assert_eq!(kept.as_str(), instead);
             assert!(!error.contains("secret"), "{text}: {error}");

@@ -62,7 +62,7 @@ fn who_can_refuses_names_with_other_segments_than_granted_names() {
         ("public.stores", String::new(), "2 segments", "did you mean `acme.public.stores`?"),
         ("public.orders", String::new(), "2 segments", "did you mean `acme.public.orders`?"),
         ("tiles.roads", String::new(), "2 segments", "did you mean `acme.tiles.roads`?"),
-        ("hr.pay", String::new(), "2 segments", "write the name with the segments that granted names have"),
+        ("hr.pay", String::new(), "2 segments", "write the first segment of the name, too, such as `acme.hr.pay`"),
         ("prod.acme.public.stores", String::new(), "4 segments", "did you mean `acme.public.stores`?"),
     ] {
         let command =

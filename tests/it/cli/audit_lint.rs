@@ -153,6 +153,45 @@ fn registry_usage_finds_unused_tokens() {
     assert_eq!(lint(), [ids[1].as_str()]);
 }
 
+/// The commands in the fixes of findings in a registry, run as they are: each finding with one is gone afterwards.
+#[test]
+fn fixes_for_a_registry_are_commands_that_work() {
+    use portcullis_registry::{Actor, Location, NewToken, Registry};
+
+    let dir = Dir::new();
+    let mut registry = Registry::open(&Location::file(dir.path("r.db")), true).unwrap();
+    let ana = Actor::new("ana", "2026-01-01T00:00:00Z".parse().unwrap()).unwrap();
+    drop(registry.create_token(&ana, &NewToken { apis: vec!["lds".into()], ..NewToken::default() }).unwrap());
+    dir.command("connections add dw --dialect postgres --db sqlite:r.db --user ana").stdout(0);
+    for (name, options) in [
+        ("all", "--connection dw --source * --yes"),
+        ("wide", "--connection dw --source public.* --connection dw --source public.roads --expiration-date 300d"),
+        ("site", "--connection dw --source public.a --referer http://a.example/ --expiration-date 300d"),
+        ("soon", "--connection dw --source public.b --expiration-date 5d"),
+    ] {
+        let create =
+            format!("credentials create token --apis maps --db sqlite:r.db --user ana --name {name} {options}");
+        dir.command(&create).run();
+    }
+    let lint = || json(&dir.command("audit lint --db sqlite:r.db --format json").run().stdout)["findings"].clone();
+    let key = |finding: &Value| (finding["code"].to_string(), finding["token"].to_string());
+    let mut fixed = BTreeSet::new();
+    for finding in lint().as_array().unwrap() {
+        let fix = finding["fix"].as_str().unwrap();
+        assert!(!fix.contains("expiration_date"), "{finding}");
+        let Some((_, command)) = fix.split_once("`portcullis ") else { continue };
+        let command = command.strip_suffix('`').unwrap().replace('\'', "");
+        assert!(finding.get("paste").is_none(), "{finding}");
+        let ran = dir.command(&command).run();
+        assert_eq!(ran.code, 0, "{command}: {}", ran.stderr);
+        // The earlier secret expires after the overlap, as a token of its own.
+        assert!(!lint().as_array().unwrap().iter().any(|left| key(left) == key(finding)), "{command}");
+        fixed.insert(finding["code"].as_str().unwrap().to_owned());
+    }
+    let expected = ["all_sources_never_expire", "expires_soon", "redundant_grant", "token_never_expires"];
+    assert!(expected.iter().all(|code| fixed.contains(*code)), "{fixed:?}");
+}
+
 /// Checks the requirements of the SARIF 2.1.0 schema.
 #[test]
 fn sarif_follows_its_schema() {

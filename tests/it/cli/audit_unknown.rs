@@ -99,6 +99,11 @@ fn logs_of_another_policy_lead_to_no_suggestion() {
     let denied = dir("").file("log.jsonl", line("a", deny));
     let found = denied.command("audit suggest --policy policy.json --log log.jsonl").stderr();
     assert!(found.contains("have no allowed request of a token of the policy"), "{found}");
+    for command in ["lint --policy policy.json", "report --policy policy.json --output out.html"] {
+        let ran = denied.command(&format!("audit {command} --log log.jsonl")).run();
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{command}: {}", ran.stderr);
+        assert!(ran.stderr.contains("have no allowed request of a token of the policy"), "{command}: {}", ran.stderr);
+    }
     for log in [line("other", allow) + &line("a", allow), line("a", deny) + &line("a", allow)] {
         let ran = dir("").file("log.jsonl", &log).command("audit suggest --policy policy.json --log log.jsonl").run();
         assert_eq!(ran.code, 0, "{log}: {}", ran.stderr);
@@ -139,6 +144,11 @@ fn requests_that_the_policy_denies_lead_to_no_suggestion() {
     let suggest = "audit suggest --policy policy.json --drop-unused --log";
     let found = dir.command(&format!("{suggest} gone.jsonl")).stderr();
     assert!(found.contains("the policy denies every request that the logs of `--log` allowed"), "{found}");
+    for command in ["lint --policy policy.json", "report --policy policy.json --output out.html"] {
+        let ran = dir.command(&format!("audit {command} --log gone.jsonl")).run();
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{command}: {}", ran.stderr);
+        assert!(ran.stderr.contains("the policy denies every request that the logs"), "{command}: {}", ran.stderr);
+    }
     // The token was used, so it is not dropped.
     let other = line("hr.pay").replace("\"a\"", "\"b\"");
     let ran = dir.file("both.jsonl", line("hr.gone") + &other).command(&format!("{suggest} both.jsonl")).run();

@@ -41,3 +41,21 @@ fn unknown_id_is_an_error_that_proposes_a_known_one_and_repeats_nothing() {
     let many = dir.command("check --policy policy.json --requests - --token-id tok").stderr();
     assert!(many.contains("cannot be used with"), "{many}");
 }
+
+#[test]
+fn a_name_of_a_token_of_a_registry_has_its_id_in_the_error() {
+    let dir = Dir::new();
+    let run = |args: &str| dir.command(&format!("{args} --db sqlite:r.db"));
+    run("connections add dw --user ana").stdout(0);
+    for name in ["map", "twice", "twice"] {
+        run(&format!("credentials create token --apis lds --user ana --name {name}")).run();
+    }
+    let token = run("credentials get token map --user ana --format json").stdout(0);
+    let token: serde_json::Value = serde_json::from_str(&token).unwrap();
+    let id = token["id"].as_str().unwrap();
+    let error = run("check --api lds --token-id map").stderr();
+    assert_eq!(error, format!("error: `--token-id`: expected an id, found a name\nhelp: write `--token-id {id}`\n"));
+    run(&format!("check --api lds --token-id {id}")).stdout(0);
+    let unknown = run("check --api lds --token-id nothing").stderr();
+    assert!(unknown.contains("no token of the policy has this id"), "{unknown}");
+}

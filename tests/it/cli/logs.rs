@@ -176,3 +176,27 @@ fn logs_from_pipes_are_read_completely() {
         assert_eq!(granted(&String::from_utf8_lossy(&output.stdout)), names, "{source}");
     }
 }
+
+/// Each command of `jq` in a help writes a log that is read.
+#[cfg(unix)]
+#[test]
+fn commands_of_the_help_write_a_log() {
+    let cases: Vec<Case> = serde_json::from_str(&data("logs/cases.json")).unwrap();
+    let has_jq = std::process::Command::new("jq").arg("--version").output().is_ok();
+    let mut commands = 0;
+    for Case { why, log, error, .. } in cases {
+        let Some((_, rest)) = error.as_deref().and_then(|error| error.split_once("as `jq ")) else { continue };
+        let arguments = rest.split('`').next().unwrap();
+        commands += 1;
+        if !has_jq {
+            eprintln!("`jq` is not installed: {why}");
+            continue;
+        }
+        let dir = dir().file("log", log);
+        let output = shell(&dir, &format!("jq {arguments} log > plain && \"$PORTCULLIS\" {SUGGEST} plain"));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{why}: {stderr}");
+        assert_eq!(granted(&String::from_utf8_lossy(&output.stdout)), ["acme.tiles.a"], "{why}");
+    }
+    assert_eq!(commands, 4);
+}

@@ -266,6 +266,27 @@ fn other_and_newer_databases_are_left_alone() {
     let error = open("text");
     assert!(error.contains("text`: it is not a SQLite database"), "{error}");
     assert!(fs::read(dir.path().join("text")).unwrap().starts_with(b"this is"));
+    for (name, content, found, help) in [
+        ("reg.db.gz", &b"\x1f\x8b\x08\0\0\0"[..], "gzip data", "`gunzip -k "),
+        ("reg.db.zst", b"\x28\xb5\x2f\xfd\0\0", "zstd data", "`unzstd "),
+        ("reg.db.bz2", b"BZh91AY", "bzip2 data", "`bunzip2 -k "),
+        ("reg.db.xz", b"\xfd7zXZ\0\0", "xz data", "`unxz -k "),
+        ("reg.zip", b"PK\x03\x04\0\0", "a zip archive", "`unzip "),
+        ("policy.json", b"{\"tokens\": []}", "JSON", "`portcullis import "),
+        ("list.json", b"[{\"id\": \"a\"}]", "JSON", "is a file for `--policy "),
+        ("names.csv", b"connection,name\ndw,a.b.c\n", "CSV", "name a registry, such as `sqlite:registry.db`"),
+        ("notes", b"some notes\n", "text", "name a registry, such as `sqlite:registry.db`"),
+        ("data", b"a\0\x01\x02", "binary data", "name a registry, such as `sqlite:registry.db`"),
+    ] {
+        fs::write(dir.path().join(name), content).unwrap();
+        for create in [true, false] {
+            let opened = Registry::open(&Location::file(dir.path().join(name)), create);
+            let portcullis_registry::RegistryError::Storage(advice) = opened.unwrap_err() else { panic!("{name}") };
+            assert!(advice.message.ends_with(&format!("it is not a SQLite database, found {found}")), "{advice:?}");
+            assert!(advice.help.contains(help), "{advice:?}");
+        }
+        assert_eq!(fs::read(dir.path().join(name)).unwrap(), content, "{name}");
+    }
     let missing = Registry::open(&Location::file(dir.path().join("missing")), false).unwrap_err().to_string();
     assert!(missing.contains("missing` does not exist"), "{missing}");
     assert!(!dir.path().join("missing").exists());

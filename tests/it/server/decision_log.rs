@@ -268,6 +268,59 @@ fn log_is_never_appended_to_an_input() {
     }
 }
 
+#[test]
+fn log_is_appended_only_to_a_decision_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, old] = ["log", "log.1"].map(|name| folder.path().join(name));
+    let log = DecisionLog::open(&Target::File(file.clone()), LogOptions::default()).unwrap();
+    let denied = Decision::Deny(Reason::TokenMissing);
+    let mut lines = 0;
+    let mut record = || {
+        lines += 1;
+        log.record(&decided(None, &denied));
+        super::util::eventually("the line is written", || log.counts().written == lines);
+    };
+    record();
+    let line = fs::read(&file).unwrap();
+    fs::rename(&file, &old).unwrap();
+    for (content, is_log) in [
+        (&b""[..], true),
+        (&line, true),
+        (br#"{"log":1,"time":"2026-11-24T12:00:00Z","#, true),
+        // A disk that was full left a part of the first line.
+        (br#"{"lo"#, true),
+        (b"SQLite format 3\0", false),
+        (br#"[{"id": "a"}]"#, false),
+        (br#"{"tokens":[]}"#, false),
+        (br#"{"logs":[]}"#, false),
+        (b"\n", false),
+        (b"#!/bin/sh\n", false),
+        (b"2026-11-24 server started\n", false),
+        (b"\x1f\x8b\x08", false),
+        (b"\0", false),
+    ] {
+        let shown = String::from_utf8_lossy(content).into_owned();
+        fs::write(&file, content).unwrap();
+        let opened = DecisionLog::open(&Target::File(file.clone()), LogOptions::default());
+        assert_eq!(opened.is_ok(), is_log, "{shown}");
+        if let Err(error) = opened {
+            assert!(error.to_string().contains("not a decision log; help: "), "{error}");
+        }
+        // After a rotation the log continues in the old file.
+        let before = fs::read(&old).unwrap().len();
+        log.reopen();
+        record();
+        if is_log {
+            assert!(fs::read(&file).unwrap().len() > content.len(), "{shown}");
+            fs::rename(&file, &old).unwrap();
+        } else {
+            assert_eq!(fs::read(&file).unwrap(), content, "{shown}");
+            assert!(fs::read(&old).unwrap().len() > before, "{shown}");
+            fs::remove_file(&file).unwrap();
+        }
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn reopening_a_pipe_without_a_reader_continues_in_the_old_file() {

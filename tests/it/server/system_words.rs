@@ -30,6 +30,7 @@ fn failures_at_startup_have_a_fix() {
         ("--log folder", "name a file in it"),
         ("--log none/log", "create the folder `none`"),
         ("--log file/log", "`file` is a file"),
+        ("--log file", "name a new or empty file, or a decision log"),
         ("--routes none", "check the path"),
         ("--routes folder", "name a file in it"),
         ("--tls-cert none --tls-key none", "check the path"),

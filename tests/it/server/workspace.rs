@@ -236,7 +236,7 @@ fn workspace_refuses_to_send_secrets_without_tls() {
         (&["--listen", "0.0.0.0:0", "--public-url", "http://workspace.example.com"], "without TLS"),
         (&["--socket-mode", "660"], "`--socket-mode` applies only to Unix sockets"),
         (&["--db", "postgres"], "is not the URL of a registry"),
-        (&["--user", ""], "the user is empty"),
+        (&["--user", ""], "expected the name of a user, found none"),
         (&["--catalog", "none.csv"], "cannot read"),
     ] {
         let output = Command::new(env!("CARGO_BIN_EXE_portcullis"))

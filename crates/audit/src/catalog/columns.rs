@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use portcullis_document::definition::Kind;
 
+use super::skipped::Kind as Skip;
 use super::{CatalogError, Row, WrittenName, others};
 
 /// The headings of the parts of a name in one kind of listing.
@@ -97,8 +98,21 @@ const RESOURCE_TYPE: (&str, [&str; 4]) = ("resource_type", ["model", "seed", "sn
 /// The headings of `dbt ls` that take precedence over `name`.
 const ALIASES: [&str; 2] = ["alias", "identifier"];
 
+/// The type of dbt for models, of which ephemeral ones are only a part of the queries of other models.
+const MODEL: &str = "model";
+
+/// The heading of dbt for how a model is stored, and its value for one that is not.
+pub(super) const MATERIALIZED: (&str, &str) = ("materialized", "ephemeral");
+
 /// The heading of Databricks for views that exist only in a session.
 const TEMPORARY: &str = "istemporary";
+
+/// Headings of the time of deletion, or of a flag: `SHOW TABLES HISTORY` and `ACCOUNT_USAGE.TABLES` of Snowflake,
+/// `TABLE_STORAGE` of BigQuery, `ALL_TABLES` of Oracle, Unity Catalog.
+const DROPPED: [&str; 5] = ["dropped_on", "deleted", "deleted_on", "deleted_at", "dropped"];
+
+/// Texts of [`DROPPED`] for a table that exists.
+const NOT_DROPPED: [&str; 10] = ["", "null", "none", "nan", "nat", "false", "f", "no", "n", "0"];
 
 /// Every heading that is used.
 pub(super) static HEADINGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
@@ -106,8 +120,8 @@ pub(super) static HEADINGS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
         .iter()
         .chain(&LAYOUTS)
         .flat_map(|layout| layout.catalogs.iter().copied().chain([layout.schema, layout.table]));
-    let single = ["connection", "name", "table_owner", "grantor", RELATION, RESOURCE_TYPE.0, TEMPORARY];
-    let all = parts.chain(single).chain(ALIASES).chain(others::KINDS).chain(others::headings());
+    let single = ["connection", "name", "table_owner", "grantor", RELATION, RESOURCE_TYPE.0, MATERIALIZED.0, TEMPORARY];
+    let all = parts.chain(single).chain(DROPPED).chain(ALIASES).chain(others::KINDS).chain(others::headings());
     let mut all: Vec<_> = all.collect();
     all.sort_unstable();
     all.dedup();
@@ -210,7 +224,11 @@ pub(super) struct Columns {
     /// Other columns with the meaning of a part of the name, each with that part.
     synonyms: Vec<(Part, Part)>,
     resource_type: Option<usize>,
+    /// In a listing of dbt, how a model is stored, and its complete name.
+    materialized: Option<usize>,
+    relation: Option<usize>,
     temporary: Option<usize>,
+    dropped: Vec<usize>,
     /// The kind of a row, beside the heading of its table.
     kind: Option<(Part, &'static str)>,
 }
@@ -292,6 +310,11 @@ impl Columns {
         let relation = first(&[RELATION])?;
         let databases = first(DATABASES)?;
         let temporary = first(&[TEMPORARY])?;
+        let materialized = if resource_type.is_some() { first(&[MATERIALIZED.0])? } else { None };
+        let mut dropped = Vec::new();
+        for heading in DROPPED {
+            dropped.extend(first(&[heading])?.map(|part| part.at));
+        }
         let name = match (found, relation, name) {
             (Some(parts), ..) => parts,
             (None, Some(relation), _) => Named::Whole(relation),
@@ -346,6 +369,9 @@ impl Columns {
             name,
             synonyms,
             resource_type: resource_type.map(|part| part.at),
+            materialized: materialized.map(|part| part.at),
+            relation: relation.filter(|_| resource_type.is_some()).map(|part| part.at),
+            dropped,
             temporary: temporary.map(|part| part.at),
             kind,
         })
@@ -357,6 +383,12 @@ impl Columns {
         self.kind = self.kind.filter(|(kind, table)| *table == others::OBJECT || is_text(kind.at));
     }
 
+    /// Whether the column at this index may have values other than text: times and flags.
+    #[cfg(feature = "parquet")]
+    pub(super) fn is_any(&self, index: usize) -> bool {
+        self.dropped.contains(&index) || self.temporary == Some(index)
+    }
+
     /// Returns the indexes of all columns, ascending.
     #[cfg(feature = "parquet")]
     pub(super) fn indexes(&self) -> Vec<usize> {
@@ -366,7 +398,9 @@ impl Columns {
                 catalog.iter().chain([schema]).chain(tables).map(|part| part.at).collect()
             }
         };
-        indexes.extend([self.connection, self.resource_type].into_iter().flatten());
+        indexes.extend([self.connection, self.resource_type, self.materialized, self.relation].into_iter().flatten());
+        indexes.extend(&self.dropped);
+        indexes.extend(self.temporary);
         indexes.extend(self.kind.map(|(kind, _)| kind.at));
         indexes.extend(self.synonyms.iter().map(|(_, other)| other.at));
         indexes.sort_unstable();
@@ -374,13 +408,13 @@ impl Columns {
         indexes
     }
 
-    /// Builds the row of a line; `None` for a row of a listing that is not a table or view that outlives its session.
+    /// Builds the row of a line; its kind for a row of a listing that is not a table or view that outlives its session.
     /// `field` returns the value of a column by index.
     pub(super) fn row<'r>(
         &self,
         line: u64,
         field: impl Fn(usize) -> Result<Value<'r>, &'static str>,
-    ) -> Result<Option<Row<'r>>, String> {
+    ) -> Result<Result<Row<'r>, Skip>, String> {
         let text = |at: usize, column: &str| match field(at)? {
             Value::Text(text) if text.trim() != text => Err(format!("`{column}` has white space around its value")),
             Value::Text(text) => Ok(Some(text)),
@@ -396,16 +430,35 @@ impl Columns {
         if let Some(at) = self.temporary
             && let Value::Flag(true) | Value::Text("true" | "TRUE" | "True") = field(at)?
         {
-            return Ok(None);
+            return Ok(Err(Skip::Known("temporary")));
         }
-        if let Some(kind) = given(self.resource_type, RESOURCE_TYPE.0)?
-            && !RESOURCE_TYPE.1.contains(&kind)
-        {
-            return Ok(None);
+        for at in &self.dropped {
+            let is_dropped = match field(*at)? {
+                Value::Text(text) => !NOT_DROPPED.iter().any(|not| not.eq_ignore_ascii_case(text.trim())),
+                Value::Flag(flag) => flag,
+                Value::Null => false,
+                Value::Other(_) => true,
+            };
+            if is_dropped {
+                return Ok(Err(Skip::Known("dropped")));
+            }
+        }
+        if let Some(kind) = given(self.resource_type, RESOURCE_TYPE.0)? {
+            if !RESOURCE_TYPE.1.contains(&kind) {
+                return Ok(Err(Skip::typed(kind)));
+            }
+            let is_ephemeral = match self.materialized {
+                Some(at) => matches!(field(at)?, Value::Text(text) if text == MATERIALIZED.1),
+                None => false,
+            };
+            let has_name = self.relation.is_none() || given(self.relation, RELATION)?.is_some();
+            if kind == MODEL && (is_ephemeral || !has_name) {
+                return Ok(Err(Skip::Known("ephemeral")));
+            }
         }
         if let Some((kind, table)) = self.kind {
             match field(kind.at)? {
-                Value::Text(text) if others::is_other(table, text.trim()) => return Ok(None),
+                Value::Text(text) if others::is_other(table, text.trim()) => return Ok(Err(Skip::typed(text.trim()))),
                 Value::Null | Value::Flag(_) | Value::Other(_) if table == others::OBJECT => {
                     return Err(format!("`{}`: expected the type of the object", kind.heading));
                 }
@@ -455,7 +508,7 @@ impl Columns {
                 }
             }
         };
-        Ok(Some(Row { line, connection: given(self.connection, "connection")?, name }))
+        Ok(Ok(Row { line, connection: given(self.connection, "connection")?, name }))
     }
 }
 

@@ -4,10 +4,11 @@ use std::io::{BufRead, Read};
 use std::ops::ControlFlow;
 
 use super::object::Objects;
-use super::{Broken, CatalogError, MAX_ROW_BYTES, Row};
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, Skipped};
 
 pub(super) fn read(
     mut input: impl BufRead,
+    skipped: &mut Skipped,
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
     let (mut text, mut objects) = (Vec::new(), Objects::default());
@@ -26,7 +27,7 @@ pub(super) fn read(
         } else if text.trim_ascii().is_empty() {
             continue;
         } else {
-            objects.row(line, &text, &mut see)
+            objects.row(line, &text, skipped, &mut see)
         };
         if next.is_break() {
             return Ok(());

@@ -9,16 +9,17 @@ use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::object::Objects;
-use super::{Broken, CatalogError, MAX_ROW_BYTES, Row};
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, Skipped};
 
 pub(super) fn read(
     input: impl Read,
+    skipped: &mut Skipped,
     see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
     let at = At { line: Cell::new(1), left: Cell::new(MAX_ROW_BYTES) };
     let stopped = Cell::new(false);
     let mut json = serde_json::Deserializer::from_reader(Counted { input, at: &at });
-    let read = json.deserialize_seq(Elements { see, at: &at, stopped: &stopped });
+    let read = json.deserialize_seq(Elements { see, skipped, at: &at, stopped: &stopped });
     if stopped.get() {
         return Ok(());
     }
@@ -66,6 +67,7 @@ impl<R: Read> Read for Counted<'_, R> {
 
 struct Elements<'a, S> {
     see: S,
+    skipped: &'a mut Skipped,
     at: &'a At,
     stopped: &'a Cell<bool>,
 }
@@ -82,7 +84,7 @@ impl<'de, S: FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>> Visitor<'de> for
         while let Some(element) = list.next_element::<Box<RawValue>>()? {
             let text = element.get().as_bytes();
             let ends = memchr::memchr_iter(b'\n', text).count() as u64;
-            if objects.row(self.at.line.get() - ends, text, &mut self.see).is_break() {
+            if objects.row(self.at.line.get() - ends, text, self.skipped, &mut self.see).is_break() {
                 self.stopped.set(true);
                 return Err(A::Error::custom("stopped"));
             }

@@ -17,6 +17,8 @@ mod object;
 mod others;
 #[cfg(feature = "parquet")]
 mod parquet;
+mod quotes;
+mod skipped;
 mod table;
 
 #[cfg(test)]
@@ -28,6 +30,7 @@ use std::ops::ControlFlow;
 
 pub use digest::sha256;
 pub use name::{WrittenName, project_with_dot};
+pub use skipped::Skipped;
 
 use portcullis::base::quoted;
 use portcullis::name::{CanonicalName, Dialect, NameBuffer};
@@ -153,7 +156,8 @@ pub enum CatalogError {
     },
 }
 
-/// Reads the catalog `input` and calls `see` with each row, in order, until `see` breaks.
+/// Reads the catalog `input` and calls `see` with each row, in order, until `see` breaks. Returns the rows that are not
+/// tables or views.
 ///
 /// # Errors
 ///
@@ -176,7 +180,10 @@ pub enum CatalogError {
 /// assert_eq!(names, ["carto.shared.roads"]);
 /// # Ok::<(), portcullis_audit::catalog::CatalogError>(())
 /// ```
-pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError> {
+pub fn read(
+    input: impl Read,
+    see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
+) -> Result<Skipped, CatalogError> {
     let start = |error| CatalogError::Unreadable { line: 0, error };
     let Unpacked { text, foreign } = unpack(input).map_err(start)?;
     match foreign {
@@ -186,7 +193,7 @@ pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> Contro
     }
     let mut input = BufReader::with_capacity(1 << 17, text);
     // Reads the first lines, up to one that is not blank, without the byte order mark.
-    let (mark, mut first) = ("\u{feff}".as_bytes(), Vec::new());
+    let (mark, mut first, mut titles) = ("\u{feff}".as_bytes(), Vec::new(), 0_u8);
     loop {
         let begun = first.len();
         let read = input.by_ref().take(MAX_ROW_BYTES as u64).read_until(b'\n', &mut first).map_err(start)?;
@@ -194,17 +201,26 @@ pub fn read(input: impl Read, see: impl FnMut(Result<Row<'_>, Broken>) -> Contro
             first.drain(..mark.len());
         }
         let is_blank = first.get(begun..).is_some_and(|line| line.trim_ascii().is_empty());
+        // psql prints a title before a listing.
+        if read > 0 && !is_blank && first.get(begun..).is_some_and(table::is_title) && titles == 0 {
+            first.truncate(begun);
+            first.push(b'\n');
+            titles += 1;
+            continue;
+        }
         if read == 0 || !is_blank || first.len() >= MAX_ROW_BYTES {
             break;
         }
     }
     let heading = first.clone();
     let input = io::Cursor::new(first).chain(input);
+    let mut skipped = Skipped::default();
     match heading.trim_ascii_start().first() {
-        Some(b'{') => lines::read(input, see),
-        Some(b'[') => list::read(input, see),
-        _ => table::read(&heading, input, see),
-    }
+        Some(b'{') => lines::read(input, &mut skipped, see),
+        Some(b'[') => list::read(input, &mut skipped, see),
+        _ => table::read(&heading, input, &mut skipped, see),
+    }?;
+    Ok(skipped)
 }
 
 const PARQUET: [u8; 4] = *b"PAR1";
@@ -220,7 +236,7 @@ pub fn read_file(
     mut file: File,
     at: impl FnMut(u64),
     see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
-) -> Result<(), CatalogError> {
+) -> Result<Skipped, CatalogError> {
     let mut first = Vec::new();
     let begun = file.by_ref().take(PARQUET.len() as u64).read_to_end(&mut first);
     begun.map_err(|error| CatalogError::Unreadable { line: 0, error })?;

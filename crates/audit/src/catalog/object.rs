@@ -5,11 +5,14 @@ use std::ops::ControlFlow;
 use portcullis_document::definition::{Element, Lenient, Name, Text, json_message};
 use serde::de::{Error, IgnoredAny, MapAccess};
 
-use super::columns::{Columns, HEADINGS, Value};
-use super::{Broken, Row};
+use super::columns::{Columns, HEADINGS, MATERIALIZED, Value};
+use super::{Broken, Row, Skipped};
 
 /// The object of `bq ls --format=json` that has the parts of a name.
 const TABLE_REFERENCE: &str = "tableReference";
+
+/// The object of `dbt ls` with the settings of a model, of which [`MATERIALIZED`] counts.
+const CONFIG: &str = "config";
 
 /// Reads objects, which usually have the same keys as the one before.
 #[derive(Default)]
@@ -23,6 +26,7 @@ impl Objects {
         &mut self,
         line: u64,
         text: &[u8],
+        skipped: &mut Skipped,
         see: &mut impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let object: Object<'_> = match serde_json::from_slice(text) {
@@ -40,8 +44,11 @@ impl Objects {
             Err(why) => return see(Err(Broken { line, why })),
         };
         match columns.row(line, |at| Ok(object.values.get(at).map_or(Value::Null, |(_, found)| value(found)))) {
-            Ok(Some(row)) => see(Ok(row)),
-            Ok(None) => ControlFlow::Continue(()),
+            Ok(Ok(row)) => see(Ok(row)),
+            Ok(Err(kind)) => {
+                skipped.add(kind);
+                ControlFlow::Continue(())
+            }
             Err(why) => see(Err(Broken { line, why })),
         }
     }
@@ -122,6 +129,12 @@ impl<'t> Object<'t> {
             let reference: Element<Self> = map.next_value()?;
             let Element::Found(Self { values }) = reference else { return Ok(()) };
             values.into_iter().try_for_each(|(key, value)| self.set(key, value))
+        } else if key == CONFIG {
+            let config: Element<Self> = map.next_value()?;
+            let Element::Found(Self { values }) = config else { return Ok(()) };
+            let is_materialized = |key: usize| HEADINGS.get(key) == Some(&MATERIALIZED.0);
+            let found = values.into_iter().find(|(key, _)| is_materialized(*key));
+            found.map_or(Ok(()), |(key, value)| self.set(key, value))
         } else if let Some(heading) = HEADINGS.iter().position(|name| name.eq_ignore_ascii_case(key)) {
             let value = map.next_value()?;
             self.set(heading, value)

@@ -17,7 +17,7 @@ const fn other(objects: &'static str, headings: &'static [&'static str]) -> Othe
 }
 
 /// The first kind with a heading of the listing is reported.
-const OTHERS: [Other; 36] = [
+const OTHERS: [Other; 58] = [
     other("privileges", &["privilege", "privilege_type", "grantee", "grantee_name", "granted_on", "granted_to"]),
     other("synonyms", &["synonym_name"]),
     other("indexes", &["index_name", "indexname", "index_type", "key_name"]),
@@ -33,30 +33,79 @@ const OTHERS: [Other; 36] = [
     other("log groups", &["log_group_name"]),
     other("dependencies", &["referenced_name", "view_schema"]),
     // The functions and operators of psql, and the routines of the other ones.
-    other("functions", &["argument data types", "min_num_arguments", "function_name"]),
-    other("routines", &["routine_name", "specific_name", "procedure_name"]),
+    other(
+        "functions",
+        &[
+            "argument data types",
+            "min_num_arguments",
+            "function_name",
+            "function_id",
+            "full_data_type",
+            "routine_definition",
+            "input_params",
+        ],
+    ),
+    other("routines", &["routine_name", "specific_name", "procedure_name", "routinereference", "routine_type"]),
     other("operators", &["left arg type"]),
     other("domains", &["nullable"]),
     other("collations", &["deterministic?"]),
     other("extensions", &["default version"]),
     other("sequences", &["sequence_name", "sequencename", "next_value"]),
     // The other ones are listings of `SHOW` in Snowflake.
-    other("stages", &["has_credentials", "stage_name"]),
+    other("stages", &["has_credentials", "has_encryption_key", "directory_enabled", "stage_name"]),
     other("streams", &["stale_after"]),
-    other("tasks", &["predecessors"]),
+    other("tasks", &["predecessors", "allow_overlapping_execution", "task_name"]),
+    other("alerts", &["schedule", "condition"]),
     other("pipes", &["error_integration", "pipe_name"]),
     other("file formats", &["format_options"]),
     other("secrets", &["secret_type"]),
-    other("models", &["model_type"]),
+    other(
+        "models",
+        &["model_type", "model_name", "default_version_name", "modelreference", "modeltype", "registered_model_name"],
+    ),
+    other("volumes", &["volume_type", "volume_name", "volume_id"]),
     other("image repositories", &["repository_url"]),
-    other("git repositories", &["git_credentials"]),
-    other("services", &["compute_pool"]),
-    other("apps", &["url_id"]),
+    other("git repositories", &["git_credentials", "api_integration"]),
+    other("services", &["compute_pool", "dns_name", "service_name"]),
+    other("apps and notebooks", &["url_id", "query_warehouse"]),
     other("search services", &["search_column"]),
     other("network rules", &["entries_in_valuelist"]),
-    other("shares", &["share_name"]),
+    other("datasets", &["datasetreference", "default_table_expiration_ms"]),
+    other("instances of a class", &["current_version"]),
+    other("shares", &["share_name", "owner_account", "listing_global_name"]),
+    // Listings of `SHOW` for the whole account, whose `name` is not the name of a table.
+    other("warehouses", &["auto_suspend", "auto_resume", "resource_monitor", "min_cluster_count", "warehouse_type"]),
+    other("users", &["login_name", "has_password", "must_change_password", "days_to_expiry", "usename"]),
+    other("roles", &["assigned_to_users", "granted_to_roles", "granted_roles", "role_name", "rolname"]),
+    other("databases or schemas", &["is_current", "is_default", "schema_owner", "datdba", "nspowner"]),
+    other("integrations", &["category", "integration_type"]),
+    other("resource monitors", &["credit_quota"]),
+    other("compute pools", &["instance_family", "min_nodes"]),
+    other("external volumes", &["allow_writes"]),
+    other("network policies", &["entries_in_allowed_ip_list"]),
+    other("replication groups", &["snowflake_region", "replication_schedule"]),
+    other("applications", &["upgrade_state"]),
+    other("listings", &["global_name"]),
+    other("transactions", &["session_id"]),
+    other("external connections", &["connection_type", "credential_type", "credential_name"]),
+    other("recipients", &["authentication_type", "recipient_name", "activation_link"]),
+    other("locations", &["credential_id", "storage_credential_name"]),
+    other("data sources", &["source_definition"]),
+    other("jobs", &["job_name"]),
     other("views and the tables that they read", &["view_catalog"]),
 ];
+
+/// The kinds of listings with `name`, and headings that no listing of tables has beside it. `pg_views` has a definition
+/// beside `viewname`.
+const BESIDE_NAME: [Other; 4] = [
+    other("pipes", &["definition"]),
+    other("agents", &["profile"]),
+    other("datasets", &["versions"]),
+    other("lines of code", &["line"]),
+];
+
+/// The heading of the objects of Unity Catalog, and the heading that only its tables have.
+const UNITY: (&str, &str) = ("metastore_id", "table_type");
 
 /// Headings of psql that are exactly those of another listing, in their order.
 const WHOLE: [(&str, &[&str]); 2] =
@@ -64,7 +113,7 @@ const WHOLE: [(&str, &[&str]); 2] =
 
 /// Every heading of another listing.
 pub(super) fn headings() -> impl Iterator<Item = &'static str> {
-    OTHERS.iter().flat_map(|other| other.headings).copied()
+    OTHERS.iter().chain(&BESIDE_NAME).flat_map(|other| other.headings).copied().chain([UNITY.0])
 }
 
 /// Returns the objects that a listing with this heading contains, unless they may be tables.
@@ -78,6 +127,16 @@ pub(super) fn listed<'h>(
                 return Ok(Some(other.objects));
             }
         }
+    }
+    for Other { objects, headings } in &BESIDE_NAME {
+        for heading in *headings {
+            if has("name")? && !has("connection")? && has(heading)? {
+                return Ok(Some(objects));
+            }
+        }
+    }
+    if has(UNITY.0)? && !has(UNITY.1)? {
+        return Ok(Some("objects of Unity Catalog, such as models"));
     }
     let heading: Vec<&[u8]> = heading.map(<[u8]>::trim_ascii).collect();
     let is_heading = |names: &[&str]| {

@@ -5,15 +5,16 @@ use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 
-use arrow_array::{Array, ArrayRef, BinaryArray, StringArray};
+use arrow_array::{Array, ArrayRef, BinaryArray, BooleanArray, StringArray};
 use arrow_schema::DataType;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::basic::Compression;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
+use portcullis_document::definition::Kind;
 
 use super::columns::{Columns, Value};
-use super::{Broken, CatalogError, Row};
+use super::{Broken, CatalogError, Row, Skipped};
 
 /// The number of rows that are unpacked at once.
 const ROWS: usize = 4096;
@@ -22,7 +23,8 @@ pub(super) fn read(
     file: File,
     mut at: impl FnMut(u64),
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
-) -> Result<(), CatalogError> {
+) -> Result<Skipped, CatalogError> {
+    let mut skipped = Skipped::default();
     let after = |row: u64| move |error| CatalogError::Rows { row, error };
     let size = file.metadata().map_err(after(0))?.len();
     // Uses the types of Parquet; the writer's Arrow schema would add dictionaries and views.
@@ -34,7 +36,7 @@ pub(super) fn read(
     let mut columns = Columns::of_heading(fields.iter().map(|field| field.name().as_bytes()))?;
     columns.check_kind(|at| fields.get(at).is_some_and(|field| is_text(field.data_type())));
     let indexes = columns.indexes();
-    for field in indexes.iter().filter_map(|&index| fields.get(index)) {
+    for field in indexes.iter().filter(|index| !columns.is_any(**index)).filter_map(|&index| fields.get(index)) {
         if !is_text(field.data_type()) {
             return Err(CatalogError::Type { column: field.name().clone(), found: named(field.data_type()) });
         }
@@ -46,26 +48,30 @@ pub(super) fn read(
     let mut row = 0;
     for batch in batches.map_err(|error| after(0)(unreadable(&error)))? {
         let batch = batch.map_err(|error| after(row)(unreadable(&error)))?;
-        let texts: Vec<Texts<'_>> = batch.columns().iter().filter_map(Texts::of).collect();
+        let values: Vec<Values<'_>> = batch.columns().iter().map(Values::of).collect();
         // The indexes are those of all columns, but only the name columns were read.
         let field = |index: usize, number: usize| {
-            let texts = indexes.iter().position(|&found| found == index).and_then(|at| texts.get(at));
-            texts.map_or(Ok(None), |texts| texts.get(number))
+            let values = indexes.iter().position(|&found| found == index).and_then(|at| values.get(at));
+            values.map_or(Ok(Value::Null), |values| values.get(number))
         };
         for number in 0..batch.num_rows() {
             row += 1;
-            let value = |index| Ok(field(index, number)?.map_or(Value::Null, Value::Text));
-            let Some(result) = columns.row(row, value).map_err(|why| Broken { line: row, why }).transpose() else {
-                continue;
+            let result = match columns.row(row, |index| field(index, number)) {
+                Ok(Ok(row)) => Ok(row),
+                Ok(Err(kind)) => {
+                    skipped.add(kind);
+                    continue;
+                }
+                Err(why) => Err(Broken { line: row, why }),
             };
             if see(result).is_break() {
-                return Ok(());
+                return Ok(skipped);
             }
         }
         let share = u128::from(size) * u128::from(row) / u128::from(rows);
         at(u64::try_from(share).unwrap_or(size));
     }
-    Ok(())
+    Ok(skipped)
 }
 
 /// Fails if one of the columns is compressed with a method that this build cannot decompress.
@@ -118,23 +124,31 @@ fn named(kind: &DataType) -> &'static str {
     }
 }
 
-/// A column of text. Some writers do not mark their bytes as UTF-8.
-enum Texts<'a> {
+/// A column. Some writers do not mark their text as UTF-8.
+enum Values<'a> {
     Known(&'a StringArray),
     Bytes(&'a BinaryArray),
+    Flags(&'a BooleanArray),
+    /// Times or numbers.
+    Other(&'a ArrayRef),
 }
 
-impl<'a> Texts<'a> {
-    fn of(column: &'a ArrayRef) -> Option<Self> {
+impl<'a> Values<'a> {
+    fn of(column: &'a ArrayRef) -> Self {
         let any = column.as_any();
-        any.downcast_ref().map(Self::Known).or_else(|| any.downcast_ref().map(Self::Bytes))
+        let text = any.downcast_ref().map(Self::Known).or_else(|| any.downcast_ref().map(Self::Bytes));
+        text.or_else(|| any.downcast_ref().map(Self::Flags)).unwrap_or(Self::Other(column))
     }
 
-    fn get(&self, at: usize) -> Result<Option<&'a str>, &'static str> {
-        match self {
-            Self::Known(texts) => Ok(texts.is_valid(at).then(|| texts.value(at))),
-            Self::Bytes(bytes) if bytes.is_null(at) => Ok(None),
-            Self::Bytes(bytes) => std::str::from_utf8(bytes.value(at)).map(Some).map_err(|_| "not UTF-8"),
-        }
+    fn get(&self, at: usize) -> Result<Value<'a>, &'static str> {
+        Ok(match self {
+            Self::Known(texts) if texts.is_valid(at) => Value::Text(texts.value(at)),
+            Self::Bytes(bytes) if bytes.is_valid(at) => {
+                Value::Text(std::str::from_utf8(bytes.value(at)).map_err(|_| "not UTF-8")?)
+            }
+            Self::Flags(flags) if flags.is_valid(at) => Value::Flag(flags.value(at)),
+            Self::Other(column) if column.is_valid(at) => Value::Other(Kind::Number),
+            _ => Value::Null,
+        })
     }
 }

@@ -6,7 +6,9 @@ use std::ops::ControlFlow;
 use csv::ByteRecord;
 
 use super::columns::{Columns, Value};
-use super::{Broken, CatalogError, MAX_ROW_BYTES, Row};
+use super::quotes::QuoteCheck;
+use super::skipped::Kind;
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, Skipped};
 
 /// The separators of values, in the order of preference.
 const SEPARATORS: [u8; 4] = *b",\t;|";
@@ -15,10 +17,12 @@ const SEPARATORS: [u8; 4] = *b",\t;|";
 pub(super) fn read(
     heading: &[u8],
     input: impl Read,
+    skipped: &mut Skipped,
     mut see: impl FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>,
 ) -> Result<(), CatalogError> {
-    let limited = Limited { input: input.chain(END), left: MAX_ROW_BYTES, crlf: None };
     let separator = SEPARATORS.into_iter().find(|separator| heading.contains(separator)).unwrap_or(b',');
+    let quotes = QuoteCheck::new(separator);
+    let limited = Limited { input: input.chain(END), left: MAX_ROW_BYTES, crlf: None, quotes, line: 1 };
     let mut reader = csv::ReaderBuilder::new();
     reader.flexible(true).delimiter(separator).buffer_capacity(BUFFER);
     let mut reader = reader.from_reader(limited);
@@ -54,6 +58,13 @@ pub(super) fn read(
         }
         let crlf = u64::from(reader.get_ref().crlf == Some(true));
         line = record.position().map_or(line, |place| place.line() + crlf);
+        if is_footer(&record) {
+            continue;
+        }
+        if is_repeated(&heading, &record) {
+            skipped.add(Kind::Known("repeated headings"));
+            continue;
+        }
         let row = if record.len() == heading.len() {
             // Blanks around a value belong to the layout of the file, as around a heading.
             let text = |at: usize| record.get(at).unwrap_or_default().trim_ascii();
@@ -62,7 +73,14 @@ pub(super) fn read(
             let columns = if record.len() == 1 { "column" } else { "columns" };
             Err(format!("{} {columns}, where the heading has {}", record.len(), heading.len()))
         };
-        let Some(row) = row.map_err(|why| Broken { line, why }).transpose() else { continue };
+        let row = match row {
+            Ok(Ok(row)) => Ok(row),
+            Ok(Err(kind)) => {
+                skipped.add(kind);
+                continue;
+            }
+            Err(why) => Err(Broken { line, why }),
+        };
         if see(row).is_break() {
             return Ok(());
         }
@@ -90,6 +108,32 @@ fn is_rule(record: &ByteRecord) -> bool {
         && text.iter().all(|byte| matches!(byte, b'-' | b'+' | b'|' | b':' | b'=' | b' '))
 }
 
+/// Whether `line` is the title that psql prints before a listing, such as `List of relations`.
+pub(super) fn is_title(line: &[u8]) -> bool {
+    let line = line.trim_ascii();
+    line.starts_with(b"List of ") && line.iter().all(|byte| byte.is_ascii_alphabetic() || *byte == b' ')
+}
+
+/// Whether `record` is the number of rows after a listing: `(3 rows)` of psql, `3 rows selected.` of SQL*Plus,
+/// `3 Row(s) produced.` of snowsql.
+fn is_footer(record: &ByteRecord) -> bool {
+    // The number may have a comma, at which the line was split.
+    let text = record.iter().collect::<Vec<_>>().join(&b',');
+    let text = text.trim_ascii().to_ascii_lowercase();
+    let text = text.strip_prefix(b"(").unwrap_or(&text);
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b',').count();
+    let rest = text.get(digits..).unwrap_or_default();
+    let is_count = [&b" row)"[..], b" rows)", b" row selected.", b" rows selected."].contains(&rest);
+    digits > 0 && (is_count || rest.starts_with(b" row(s) produced."))
+}
+
+/// Whether `record` is the heading again, which SQL*Plus prints on each page.
+fn is_repeated(heading: &ByteRecord, record: &ByteRecord) -> bool {
+    heading.len() == record.len()
+        && heading.len() > 1
+        && heading.iter().zip(record).all(|(name, value)| name.trim_ascii() == value.trim_ascii())
+}
+
 /// The error for a quote that is not closed after the row at `line`.
 fn open(line: u64) -> CatalogError {
     let why = "the file ends inside a quote: close the quote, or write the whole file";
@@ -106,6 +150,9 @@ struct Limited<R> {
     /// Whether lines end with two bytes, known after the first line. The reader then counts rows from before the second
     /// byte.
     crlf: Option<bool>,
+    quotes: QuoteCheck,
+    /// The number of the line that is read next.
+    line: u64,
 }
 
 impl<R: Read> Read for Limited<R> {
@@ -114,6 +161,17 @@ impl<R: Read> Read for Limited<R> {
         if self.crlf.is_none() {
             let end = bytes.iter().take(read).position(|&byte| byte == b'\n');
             self.crlf = end.map(|end| end.checked_sub(1).and_then(|before| bytes.get(before)) == Some(&b'\r'));
+        }
+        let read_bytes = bytes.get(..read).unwrap_or_default();
+        let checked = self.quotes.check(read_bytes);
+        let before = read_bytes.get(..checked.err().unwrap_or(read)).unwrap_or_default();
+        self.line += memchr::memchr_iter(b'\n', before).count() as u64;
+        if checked.is_err() {
+            let line = self.line;
+            let why = format!(
+                "line {line} has a quote after a backslash; help: write a quote in a value as two quotes, such as `\"a\"\"b\"`"
+            );
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
         }
         if let Some(left) = self.left.checked_sub(read) {
             self.left = left;

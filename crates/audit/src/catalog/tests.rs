@@ -1,7 +1,7 @@
 use std::io::{Seek, SeekFrom, Write};
 use std::ops::ControlFlow;
 
-use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, read, read_file};
+use super::{Broken, CatalogError, MAX_ROW_BYTES, Row, Skipped, read, read_file};
 use portcullis::name::Dialect;
 
 /// Returns each row as `line connection name`, with the reason instead of the name if the row is broken.
@@ -10,7 +10,7 @@ fn rows(input: &[u8]) -> Vec<String> {
 }
 
 fn described(
-    read: impl FnOnce(&mut dyn FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<(), CatalogError>,
+    read: impl FnOnce(&mut dyn FnMut(Result<Row<'_>, Broken>) -> ControlFlow<()>) -> Result<Skipped, CatalogError>,
 ) -> Vec<String> {
     let mut rows = Vec::new();
     let result = read(&mut |row| {

@@ -40,6 +40,8 @@ pub struct Finding {
     pub paste: Option<String>,
     /// The edit of the document that fixes it, if known.
     pub edit: Option<Edit>,
+    /// The change of the policy that fixes it.
+    pub change: Change,
     /// A name that proves the finding.
     pub witness: Option<Witness>,
 }
@@ -86,8 +88,11 @@ pub(super) struct Fix {
     pub(super) change: Change,
 }
 
-/// An edit, before its position in the text is known.
-pub(super) enum Change {
+/// A change of a policy, by JSON paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Change {
+    /// No single change fixes the finding.
+    #[default]
     None,
     /// Replaces the value at this path with this JSON.
     Replace(JsonPath, String),

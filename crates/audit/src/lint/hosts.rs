@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Collector;
 use super::finding::{Fix, Raw};
-use super::rule::{DUPLICATE_REFERER, REFERER_PUBLIC_SUFFIX, Rule};
+use super::rule::{DUPLICATE_REFERER, REFERER_ENCODED_STAR, REFERER_PUBLIC_SUFFIX, Rule};
 use super::subject::Subject;
 use portcullis::base::quoted;
 use portcullis::referer::Entry;
@@ -31,6 +31,17 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
                 Fix::say("name the sites that are meant, such as `https://www.example.com/`"),
             );
         }
+        if entry.is_wildcard_host() && !starts_with_star(text) {
+            let message =
+                format!("{} is read as {}, which accepts every subdomain", quoted(text), quoted(entry.as_str()));
+            let fix = if covers_public_suffix(&entry) {
+                Fix::say("name the sites that are meant, such as `https://www.example.com/`")
+            } else {
+                let path = subject.path().key("referers").index(index);
+                Fix::replace(format!("write {}", quoted(entry.as_str())), path, entry.as_str())
+            };
+            report(&REFERER_ENCODED_STAR, message, fix);
+        }
         if let Some(first) = first_index.get(entry.as_str()) {
             let message = format!("the referer means the same as `referers[{first}]`: {}", quoted(entry.as_str()));
             let fix = Fix::remove("remove it", subject.path().key("referers").index(index));
@@ -39,6 +50,12 @@ pub(super) fn look(subject: &Subject<'_>, found: &mut Collector<'_>) {
             first_index.insert(entry.as_str().to_owned(), index);
         }
     }
+}
+
+/// Whether the host of a URL starts with `*` as it is written. URLs ignore control characters, and may have any slashes.
+fn starts_with_star(url: &str) -> bool {
+    let host = url.split_once(':').map_or(url, |(_, rest)| rest);
+    host.trim_start_matches(['/', '\\', '\t', '\n', '\r']).starts_with('*')
 }
 
 /// Whether the entry accepts every site below a public suffix. No fix may propose it.
@@ -58,7 +75,7 @@ fn public_suffix(host: &str) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use super::public_suffix;
+    use super::{public_suffix, starts_with_star};
 
     #[test]
     fn public_suffix_follows_the_public_suffix_list() {
@@ -73,6 +90,21 @@ mod tests {
             ("127.0.0.1", false),
         ] {
             assert_eq!(public_suffix(host).is_some(), is_suffix, "{host}");
+        }
+    }
+
+    #[test]
+    fn stars_of_hosts_are_those_that_are_written() {
+        for (url, is_written) in [
+            ("https://*.example.com/", true),
+            ("https:*.example.com", true),
+            ("https:\\\\*.example.com", true),
+            ("https:/\t/\n*.example.com", true),
+            ("https://%2A.example.com/", false),
+            ("https://%2a.example.com/*", false),
+            ("https://\u{ff0a}.example.com/", false),
+        ] {
+            assert_eq!(starts_with_star(url), is_written, "{url}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::finding::{Finding, Raw};
+use super::finding::{Change, Finding, Raw};
 use super::rule::{
     BIDI_CHARACTER, INVISIBLE_CHARACTER, PATTERN_TOO_SHALLOW, Rule, STAR_READING, VERY_WIDE_PATTERN,
     WILDCARD_BEFORE_SECOND_DOT,
@@ -35,6 +35,7 @@ pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options:
             fix: found.help.clone(),
             paste: document.and_then(|document| inputs.get(document)).and_then(|input| paste(rule, found, input)),
             edit: None,
+            change: Change::None,
             witness: None,
         })
     };

@@ -39,7 +39,7 @@ mod words;
 
 use std::collections::HashSet;
 
-pub use finding::{Edit, Finding, Witness};
+pub use finding::{Change, Edit, Finding, Witness};
 pub use names::Names;
 pub use replay::WitnessError;
 pub use rule::{RULES, Rule, Severity};

@@ -26,6 +26,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
         let input = inputs.get(raw.document)?;
         let lines = lines.get(raw.document)?;
         let token = raw.token.and_then(|token| policy.tokens().get(token)).map(Token::id);
+        let change = raw.fix.change.clone();
         let (paste, edit) = match raw.fix.change {
             Change::None => (None, None),
             Change::Remove(_) => (None, changed.and_then(|spot| removal(input.text(), lines, spot.span))),
@@ -46,6 +47,7 @@ pub(super) fn locate(inputs: &[Input], policy: &Policy, raws: Vec<Raw>) -> Vec<F
             fix: raw.fix.say,
             paste,
             edit,
+            change,
             witness: raw.witness,
         };
         Some(if input.is_generated() { without_position(located) } else { located })

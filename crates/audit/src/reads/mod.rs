@@ -32,6 +32,7 @@ mod built_in;
 mod calls;
 mod followed;
 mod lexical;
+mod links;
 mod nesting;
 mod relation;
 mod running;
@@ -211,7 +212,7 @@ fn tokens(sql: &str, dialect: Dialect) -> Result<Vec<TokenWithSpan>, Unreadable>
     if words > MAX_TOKENS {
         return Err(unplaced(format!("it has {words} words and signs: at most {MAX_TOKENS} are read")));
     }
-    Ok(tokens)
+    Ok(links::join(tokens, dialect))
 }
 
 /// The reason why the parser rejects a query.

@@ -10,11 +10,12 @@ use anyhow::{Context, bail};
 use portcullis::base::quoted;
 use portcullis::model::Policy;
 use portcullis::name::Dialect;
-use portcullis_audit::catalog::{self, Broken, Row};
+use portcullis_audit::catalog::{self, Broken, Row, Skipped};
 
 use super::database::{DatabaseArgs, Databases};
 use super::named;
 use super::progress::{Progress, interrupted, listen_for_interrupts};
+use super::wrapped;
 use crate::input::Opened;
 use crate::output::{Color, Painted, cannot_read, counted, file_name, printable};
 
@@ -44,7 +45,7 @@ pub(crate) struct CatalogArgs {
 }
 
 /// How far a catalog was read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct CatalogProgress {
     /// The number of rows, including broken ones.
     pub(super) rows: u64,
@@ -52,6 +53,17 @@ pub(super) struct CatalogProgress {
     pub(super) interrupted: bool,
     /// Whether the catalog was read to its end and every row held a name.
     pub(super) complete: bool,
+    /// The rows that are not tables or views.
+    skipped: Skipped,
+}
+
+impl CatalogProgress {
+    /// Describes the rows that are not tables or views; `None` if there is none.
+    pub(super) fn skipped(&self) -> Option<String> {
+        let rows = self.skipped.rows();
+        let (row, be) = (counted(rows, "row"), if rows == 1 { "is" } else { "are" });
+        (rows > 0).then(|| format!("{row} {be} skipped as neither table nor view: {}", self.skipped))
+    }
 }
 
 /// The error of a row without a connection, if `option` is not given either.
@@ -60,8 +72,12 @@ pub(super) fn no_connection(line: u64, option: &str) -> Broken {
 }
 
 /// Fails if the catalog has no row, or if no row has a connection: `without` equals `rows`.
-pub(super) fn require_rows(path: &Path, rows: u64, without: u64, option: &str) -> anyhow::Result<()> {
+pub(super) fn require_rows(path: &Path, progress: &CatalogProgress, without: u64, option: &str) -> anyhow::Result<()> {
+    let rows = progress.rows;
     if rows == 0 {
+        if let Some(skipped) = progress.skipped() {
+            bail!("{} has no names: {skipped}\nhelp: give a catalog with at least one table", file_name(path));
+        }
         bail!("{} has no names: give a catalog with at least one row", file_name(path));
     }
     if rows == without {
@@ -126,9 +142,9 @@ pub(super) fn read(
         Opened::Stdin(stdin) => catalog::read(stdin.lock(), visit),
     };
     progress.end();
-    read.with_context(cannot)?;
+    let skipped = read.with_context(cannot)?;
     let interrupted = interrupted();
-    Ok(CatalogProgress { rows, interrupted, complete: complete && !interrupted })
+    Ok(CatalogProgress { rows, interrupted, complete: complete && !interrupted, skipped })
 }
 
 /// Calls `visit` with the connection and name of each row. `visit` returns whether the name is well-formed. Connections
@@ -213,11 +229,21 @@ pub(super) fn each(
         writeln!(stderr, "{label} {file}: {} cannot be read in all; the first are above", counted(broken, "row"))?;
     }
     let progress = outcome?;
+    if let Some(skipped) = progress.skipped() {
+        writeln!(stderr, "{label} {file}: {}", printable(&skipped))?;
+    }
     if progress.interrupted {
         writeln!(stderr, "{label} reading {file} was interrupted after {}", counted(progress.rows, "row"))?;
     }
     if !progress.interrupted {
-        require_rows(path, progress.rows, unnamed, OPTION)?;
+        require_rows(path, &progress, unnamed, OPTION)?;
+        if broken == progress.rows {
+            let help = wrapped::rows(path).map_or_else(
+                || "the rows need the columns `connection` and `name`, or those of a listing".to_owned(),
+                |program| format!("its list is a part of the document: `jq -c '{program}' FILE` writes it as rows"),
+            );
+            bail!("no row of {file} can be read: the first is above\nhelp: {help}");
+        }
         require_known(path, known, unknown.as_deref(), dialects.keys().copied())?;
     }
     Ok(CatalogProgress { complete: progress.complete && broken == 0, ..progress })

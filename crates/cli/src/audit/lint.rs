@@ -10,6 +10,7 @@ use portcullis_document::load::Input;
 use serde::Serialize;
 
 use super::catalog::{self, CatalogArgs};
+use super::registry_fix;
 use super::usage::UsageArgs;
 use crate::Exit;
 use crate::bounds::{MAX_COUNT, count, expected};
@@ -112,7 +113,10 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
         names = Some(catalog_names).filter(|_| progress.complete);
     }
     let evidence = Evidence { names, usage: usage.as_ref() };
-    let findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
+    let mut findings = lint(&read.inputs, &read.loaded, &options, evidence)?;
+    if let (true, [document]) = (args.policy.registry()?.is_some(), &*read.inputs) {
+        registry_fix::replace(&mut findings, document.text(), document.name());
+    }
     match args.format {
         Format::Text => text(&read.inputs, &findings, args.limit.unwrap_or(LIMIT), color, &mut out)?,
         Format::Table => table(&findings, args.limit.unwrap_or(LIMIT), color, &mut out)?,
@@ -260,7 +264,15 @@ fn list_rules(format: Format, color: Color, out: &mut Stdout) -> anyhow::Result<
 }
 
 fn rule(code: &str) -> Result<&'static Rule, String> {
-    Rule::find(code).ok_or_else(|| "unknown rule\nhelp: `portcullis audit lint --rules` lists all rules".to_owned())
+    let is_separator = |character: char| matches!(character, ',' | ';') || character.is_whitespace();
+    let codes = code.split(is_separator).filter(|code| !code.is_empty()).map(Rule::find);
+    Rule::find(code).ok_or_else(|| match codes.collect::<Option<Vec<_>>>() {
+        Some(rules) if !rules.is_empty() => {
+            let codes: Vec<&str> = rules.iter().map(|rule| rule.code).collect();
+            expected("one rule in each argument, found a list", format_args!("--allow {}", codes.join(" ")))
+        }
+        _ => "unknown rule\nhelp: `portcullis audit lint --rules` lists all rules".to_owned(),
+    })
 }
 
 fn span(text: &str) -> Result<i64, String> {
@@ -278,4 +290,25 @@ fn span(text: &str) -> Result<i64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let share: Option<f64> = text.parse().ok();
     share.filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| expected("a number from 0 to 1", 0.5))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::rule;
+
+    #[test]
+    fn a_list_of_rules_has_its_valid_form() {
+        for (text, help) in [
+            ("plain_secret,expired", "write `--allow plain_secret expired`"),
+            ("plain-secret; expired", "write `--allow plain_secret expired`"),
+            (" expired ", "write `--allow expired`"),
+            ("expired,", "write `--allow expired`"),
+            ("plain_secret,unknown", "`portcullis audit lint --rules` lists all rules"),
+            (",", "`portcullis audit lint --rules` lists all rules"),
+            ("", "`portcullis audit lint --rules` lists all rules"),
+        ] {
+            let error = rule(text).expect_err(text);
+            assert!(error.ends_with(&format!("help: {help}")), "{text}: {error}");
+        }
+    }
 }

@@ -9,10 +9,12 @@ mod lint;
 mod named;
 mod progress;
 mod reads;
+mod registry_fix;
 mod report;
 mod suggest;
 mod usage;
 mod who_can;
+mod wrapped;
 
 #[cfg(feature = "scan")]
 pub(super) use catalog::{CatalogArgs, each_name};

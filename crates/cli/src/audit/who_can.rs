@@ -155,14 +155,22 @@ pub(super) fn run(args: &Args, color: Color) -> anyhow::Result<Exit> {
 
 /// Describes why nobody knows which tokens can read the resource `text`. `near` has granted names that it may mean.
 fn cannot_tell(other: &OtherSegments, text: &str, connection: &Connection, near: Option<&Hint>) -> String {
-    let OtherSegments { segments, granted } = other;
+    let OtherSegments { segments, granted, example } = other;
+    let missing = granted.first().map_or(0, |fewest| fewest.saturating_sub(*segments)) as u64;
     let granted: Vec<String> = granted.iter().map(ToString::to_string).collect();
     let help = match near {
         Some(Hint::Near(names)) => {
             let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
             format!("did you mean {}?", names.join(" or "))
         }
-        _ => "write the name with the segments that granted names have".to_owned(),
+        _ if missing == 0 => "write the name with the segments that granted names have".to_owned(),
+        _ => {
+            let such_as = example.as_ref().map(|name| format!(", such as {}", quoted(name))).unwrap_or_default();
+            format!(
+                "write the first {} of the name, too{such_as}",
+                if missing == 1 { "segment".to_owned() } else { counted(missing, "segment") }
+            )
+        }
     };
     format!(
         "cannot tell which tokens can read {}: it has {}, and granted names on {} have {}\nhelp: {help}",

@@ -141,7 +141,10 @@ pub(super) fn run(
         Some(id) => {
             let replay = Replay::new(&snapshot);
             let explained = explain_token(&replay, id, &request, now);
-            Some(explained.with_context(|| format!("`--token-id`: {}", unknown_token(&replay, id)))?)
+            Some(explained.with_context(|| match id_of_name(policy, id) {
+                Some(id) => format!("`--token-id`: expected an id, found a name\nhelp: write `--token-id {id}`"),
+                None => format!("`--token-id`: {}", unknown_token(&replay, id)),
+            })?)
         }
         None => args.explain.then(|| explain(&snapshot, &request, now)),
     };
@@ -154,6 +157,22 @@ pub(super) fn run(
     }
     out.flush()?;
     Ok(if decision.is_allow() { Exit::Success } else { Exit::No })
+}
+
+/// Returns the id of the only token of the registry that has the name `name`.
+#[cfg(feature = "registry")]
+fn id_of_name(policy: &PolicyArgs, name: &str) -> Option<String> {
+    use portcullis_registry::{Actor, Location, Registry};
+
+    let location: Location = policy.registry().ok()??.parse().ok()?;
+    let all = Actor::new("check", SystemClock.now()).ok()?.for_all_users();
+    let token = Registry::open(&location, false).ok()?.token(&all, name).ok()?;
+    (token.id != name).then_some(token.id)
+}
+
+#[cfg(not(feature = "registry"))]
+fn id_of_name(_: &PolicyArgs, _: &str) -> Option<String> {
+    None
 }
 
 fn json(answer: &impl Serialize, out: &mut impl Write) -> anyhow::Result<()> {

@@ -21,6 +21,8 @@ struct Output<'r> {
     files: u64,
     bytes: u64,
     skipped: u64,
+    /// The files that `.gitignore` excludes.
+    ignored: u64,
     complete: bool,
     /// The tokens of the policy whose secrets a scan does not find.
     not_searched: &'r Foreign,
@@ -72,6 +74,7 @@ pub(super) fn write(judged: &[Judged<'_>], report: &Report, known: usize, foreig
         files: report.inputs,
         bytes: report.bytes,
         skipped: report.skipped,
+        ignored: report.ignored,
         complete: report.is_complete(),
         not_searched: foreign,
     };

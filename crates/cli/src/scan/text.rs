@@ -41,6 +41,14 @@ pub(super) fn write(
     }
     let size = usize::try_from(report.bytes).map_or_else(|_| "many bytes".to_owned(), bytes);
     writeln!(out, " in {} ({size})", counted(report.inputs, "file"))?;
+    if report.ignored > 0 {
+        let (files, be) = (counted(report.ignored, "file"), if report.ignored == 1 { "was" } else { "were" });
+        writeln!(out, "{files} that `.gitignore` excludes {be} not read: `--no-ignore` includes them")?;
+    }
+    let unread = report.unread.len() as u64 + report.more_unread;
+    if unread > 0 {
+        writeln!(out, "not read completely: {}", counted(unread, "file"))?;
+    }
     if known > 0 {
         writeln!(out, "{} of the baseline not shown", counted(known as u64, "finding"))?;
     }

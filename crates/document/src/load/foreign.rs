@@ -49,6 +49,8 @@ pub enum Foreign {
     Padded,
     /// A table of values, separated by commas, tabs or semicolons.
     Csv,
+    /// Lines of JSON that end with a carriage return alone.
+    CarriageReturns,
 }
 
 /// The number of bytes of a file that [`Foreign::of`] needs.
@@ -104,6 +106,15 @@ impl Foreign {
         Self::of(start).or_else(|| Self::written(start))
     }
 
+    /// Recognizes a format as [`of`](Self::of) does, or JSON Lines without a line feed.
+    pub(super) fn of_lines(start: &[u8]) -> Option<Self> {
+        // No JSON value has an object directly after another one.
+        let next = |end: usize| start.get(end + 2..).unwrap_or_default().trim_ascii_start().first();
+        let mut ends = memchr::memmem::find_iter(start, b"}\r");
+        let returns = !start.contains(&b'\n') && ends.any(|end| next(end) == Some(&b'{'));
+        Self::of(start).or_else(|| returns.then_some(Self::CarriageReturns))
+    }
+
     /// Recognizes data with a NUL byte, which no text has. In UTF-16, every second byte of ASCII is one; in
     /// UTF-32, three of four.
     fn with_nul(start: &[u8]) -> Option<Self> {
@@ -151,7 +162,8 @@ impl Foreign {
         is_heading(first, second).then_some(Self::Csv)
     }
 
-    fn found(self) -> &'static str {
+    /// Returns the name of the format, such as `gzip data`.
+    pub fn found(self) -> &'static str {
         match self {
             Self::Gzip => "gzip data",
             Self::Zstd => "zstd data",
@@ -174,6 +186,7 @@ impl Foreign {
             Self::Age => "data encrypted with age",
             Self::Padded => "text with NUL bytes at its end",
             Self::Csv => "CSV",
+            Self::CarriageReturns => "lines that end with a carriage return alone",
         }
     }
 
@@ -199,6 +212,7 @@ impl Foreign {
             Self::Age => "decrypt it with `age -d`",
             Self::Padded => "remove them with `tr -d '\\0'`",
             Self::Csv => "write it as JSON: a table holds no definitions",
+            Self::CarriageReturns => "convert it with `tr '\\r' '\\n'`",
         }
     }
 }

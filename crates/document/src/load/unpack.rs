@@ -54,14 +54,14 @@ impl<R: Read> Read for Packing<R> {
 /// If reading fails.
 pub fn unpack<R: Read>(input: R) -> io::Result<Unpacked<R>> {
     let (first, whole) = begun(input)?;
-    let unpacked = match Foreign::of(&first) {
+    let unpacked = match Foreign::of_lines(&first) {
         Some(Foreign::Gzip) => Packing::Gzip(Box::new(flate2::read::MultiGzDecoder::new(whole))),
         #[cfg(feature = "zstd")]
         Some(Foreign::Zstd) => Packing::Zstd(zstd::Decoder::new(whole)?),
         foreign => return Ok(Unpacked { text: Cursor::default().chain(Packing::Plain(whole)), foreign }),
     };
     let (first, text) = begun(unpacked)?;
-    Ok(Unpacked { text, foreign: Foreign::of(&first) })
+    Ok(Unpacked { text, foreign: Foreign::of_lines(&first) })
 }
 
 /// The number of bytes of the longest mark of a format that has a line end in it.
@@ -122,6 +122,28 @@ mod tests {
         let unpacked = unpack(Drip(b"{\"api\":\"lds\"}\n")).unwrap();
         assert!(unpacked.foreign.is_none() && !unpacked.is_compressed());
         assert_eq!(unpack(Drip(b"\x89PCLS\r\n\x1a")).unwrap().foreign, Some(Foreign::Compiled));
+    }
+
+    #[test]
+    fn lines_that_end_with_a_carriage_return_alone_are_recognized() {
+        let returns = Some(Foreign::CarriageReturns);
+        for (text, foreign) in [
+            ("{\"a\":1}\r{\"a\":2}\r", returns),
+            ("{\"a\":{\"b\":1}}\r\r{\"a\":2}", returns),
+            ("{\"a\":1} \r{\"a\":2}", None),
+            ("{\"a\":1}\r", None),
+            ("{\"a\":1}\r\n{\"a\":2}\r\n", None),
+            ("{\"a\":1}\n{\"a\":2}\r{", None),
+            ("{\"a\":{}\r}", None),
+            ("[{}\r,{}]", None),
+            ("{\"a\":\"}\\r{\"}", None),
+            ("\r", None),
+            ("", None),
+        ] {
+            assert_eq!(unpack(text.as_bytes()).unwrap().foreign, foreign, "{text:?}");
+        }
+        let help = Foreign::CarriageReturns.to_string();
+        assert_eq!(help, "found lines that end with a carriage return alone; help: convert it with `tr '\\r' '\\n'`");
     }
 
     #[cfg(feature = "zstd")]

@@ -125,7 +125,15 @@ impl UnopenedFiles {
         if path.exists() && !path.is_file() {
             let name = quoted(&path.display().to_string());
             let what = if path.is_dir() { "a folder" } else { "not an ordinary file" };
-            return Err(storage(format!("{name} is {what}"), url_of(&path)));
+            let inner = path.join("registry.db");
+            let help = match near(&inner).filter(|_| path.is_dir() && !inner.exists()) {
+                Some(near) => url_of(&near),
+                None if path.is_dir() && !inner.exists() && purpose != Purpose::Create => {
+                    format!("it has no registry: {}", creation(&inner))
+                }
+                None => url_of(&path),
+            };
+            return Err(storage(format!("{name} is {what}"), help));
         }
         let access = Access::to(&path, &parts(&path), purpose)?;
         // Another process that has the database open can be found only by a lock, which needs permission to write.
@@ -207,7 +215,7 @@ fn making(folder: &Path) -> String {
 }
 
 /// Whether a command in an error may have `text`: it needs no quotes, and is not a secret.
-fn is_word(text: &str) -> bool {
+pub(super) fn is_word(text: &str) -> bool {
     const MAX_LEN: usize = 150;
     let is_plain = |character: char| character.is_ascii_alphanumeric() || "_-./:".contains(character);
     text.len() <= MAX_LEN && text.chars().all(is_plain) && !contains_secret(text)

@@ -4,6 +4,7 @@ mod access;
 mod bulk;
 mod documents;
 mod files;
+mod not_a_database;
 mod pages;
 mod rows;
 mod siblings;
@@ -28,6 +29,9 @@ pub(crate) use files::near;
 pub(crate) use unchanged::Absent;
 
 use files::{Files, UnopenedFiles, check_absent, check_folder, check_present, creation};
+
+/// The code of SQLite for a file in another format.
+const NOT_A_DATABASE: u32 = 26;
 
 /// How long a writer waits for other processes.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -69,16 +73,15 @@ impl SqliteStorage {
             check_present(path)?;
         }
         let runtime = runtime()?;
-        let name = quoted(&path.display().to_string());
         let (connection, files) = runtime.block_on(async {
             let unopened = UnopenedFiles::inspect(path, purpose).await?;
             let access = unopened.access();
             let options = SqliteConnectOptions::new().filename(path).synchronous(SqliteSynchronous::Full);
             let options = options.read_only(access != Access::Write).immutable(access == Access::Frozen);
-            let mut connection = connect(options, &name).await?;
+            let mut connection = connect(options, path).await?;
             prepare(&mut connection, path, purpose, access).await?;
             // This reads, so SQLite has opened all files of the database.
-            check_one_state(&mut connection, &name).await?;
+            check_one_state(&mut connection, path).await?;
             Ok::<_, RegistryError>((connection, unopened.opened()?))
         })?;
         Ok(Self { runtime, connection: Some(connection), files: Some(files) })
@@ -86,10 +89,10 @@ impl SqliteStorage {
 
     pub(super) fn in_memory() -> Result<Self> {
         let runtime = runtime()?;
-        let name = "the memory";
+        let path = Path::new("the memory");
         let connection = runtime.block_on(async {
-            let mut connection = connect(SqliteConnectOptions::new().in_memory(true), name).await?;
-            prepare(&mut connection, Path::new(name), Purpose::Create, Access::Write).await?;
+            let mut connection = connect(SqliteConnectOptions::new().in_memory(true), path).await?;
+            prepare(&mut connection, path, Purpose::Create, Access::Write).await?;
             Ok::<_, RegistryError>(connection)
         })?;
         Ok(Self { runtime, connection: Some(connection), files: None })
@@ -154,9 +157,9 @@ fn runtime() -> Result<Runtime> {
     })
 }
 
-async fn connect(options: SqliteConnectOptions, name: &str) -> Result<SqliteConnection> {
+async fn connect(options: SqliteConnectOptions, path: &Path) -> Result<SqliteConnection> {
     let options = options.foreign_keys(true).busy_timeout(PATIENCE).disable_statement_logging();
-    options.connect().await.map_err(|error| cannot_open(name, &error))
+    options.connect().await.map_err(|error| cannot_open(path, &error))
 }
 
 /// Makes sure that a file exists that only its owner may read, before the database is written into it. SQLite gives the
@@ -210,15 +213,18 @@ async fn check_committed(files: &Files, revision: Option<u64>) -> Result<()> {
 }
 
 /// Checks that the trail ends with the current revision: a copy made during a write may hold parts of two states.
-async fn check_one_state(connection: &mut SqliteConnection, name: &str) -> Result<()> {
+async fn check_one_state(connection: &mut SqliteConnection, path: &Path) -> Result<()> {
     const DIFFERENCE: &str =
         "SELECT revision - coalesce((SELECT revision FROM trail ORDER BY number DESC LIMIT 1), 0) FROM registry";
-    let difference = number(connection, DIFFERENCE).await.map_err(|error| cannot_open(name, &error))?;
+    let difference = number(connection, DIFFERENCE).await.map_err(|error| cannot_open(path, &error))?;
     if difference == 0 {
         return Ok(());
     }
     Err(storage(
-        format!("{name} is not one state of a registry: its trail ends with another revision than its own"),
+        format!(
+            "{} is not one state of a registry: its trail ends with another revision than its own",
+            quoted(&path.display().to_string())
+        ),
         "was it copied while it was in use? `portcullis backup` makes a copy that is one state",
     ))
 }
@@ -229,7 +235,7 @@ async fn prepare(connection: &mut SqliteConnection, path: &Path, purpose: Purpos
     let name = &*quoted(&path.display().to_string());
     // In one transaction: another process may be turning the file into a registry now.
     let mut transaction = connection.begin().await.map_err(failed)?;
-    let mut read = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(name, &error));
+    let mut read = async |query| number(&mut transaction, query).await.map_err(|error| cannot_open(path, &error));
     let application = read("PRAGMA application_id").await?;
     let tables = read("SELECT count(*) FROM sqlite_schema").await?;
     let schema = read("PRAGMA user_version").await?;
@@ -306,13 +312,21 @@ fn closed() -> RegistryError {
     storage("the registry is closed", "open it again")
 }
 
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code);
-    // The low byte is SQLITE_BUSY; the bits above it give the reason.
-    code.and_then(|code| code.parse::<u32>().ok()).is_some_and(|code| code & 0xff == 5)
+/// Returns the code of SQLite. The bits above it, which give the reason, are left out.
+fn code(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error().and_then(sqlx::error::DatabaseError::code)?;
+    code.parse::<u32>().ok().map(|code| code & 0xff)
 }
 
-fn cannot_open(name: &str, error: &sqlx::Error) -> RegistryError {
+fn is_busy(error: &sqlx::Error) -> bool {
+    code(error) == Some(5)
+}
+
+fn cannot_open(path: &Path, error: &sqlx::Error) -> RegistryError {
+    let name = quoted(&path.display().to_string());
+    if code(error) == Some(NOT_A_DATABASE) {
+        return not_a_database::error(path);
+    }
     storage(
         format!("cannot open the registry {name}: {}", reason(error)),
         "check that it is a SQLite database, and that you may read it",
@@ -327,15 +341,14 @@ fn failed(error: sqlx::Error) -> RegistryError {
 
 /// Returns why the database fails. The messages of SQLite are not of this project: `unable to open database file`.
 fn reason(error: &sqlx::Error) -> String {
+    let code = code(error);
     let Some(error) = error.as_database_error() else {
         return match error {
             sqlx::Error::Io(error) => error.to_string(),
             _ => "its contents are not those of a registry".to_owned(),
         };
     };
-    let code = error.code().and_then(|code| code.parse::<u32>().ok());
-    // The low byte is the code; the bits above it give the reason.
-    let reason = match code.map(|code| code & 0xff) {
+    let reason = match code {
         Some(3 | 23) => "no permission",
         Some(5 | 6) => "another process keeps it locked",
         Some(7) => "not enough memory",
@@ -346,7 +359,7 @@ fn reason(error: &sqlx::Error) -> String {
         Some(13) => "the disk is full",
         Some(14) => "the file, or one next to it, cannot be opened",
         Some(15) => "another process has the file locked",
-        Some(26) => "it is not a SQLite database",
+        Some(NOT_A_DATABASE) => "it is not a SQLite database",
         _ => return error.message().to_owned(),
     };
     reason.to_owned()

@@ -9,6 +9,7 @@ use flate2::bufread::MultiGzDecoder;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
+use super::format::Format;
 use super::{Content, Level, Scanner};
 
 /// A file that contains others.
@@ -18,28 +19,17 @@ pub(super) enum Container {
     Zstd,
     Zip,
     Tar,
-    /// One that is recognised, and not read.
-    Other(&'static str),
+    /// One that is recognised, and not read completely.
+    Other(Format),
 }
 
 /// The formats that start with fixed bytes.
-const MAGIC: [(&[u8], Container); 16] = [
+const MAGIC: [(&[u8], Container); 5] = [
     (b"\x1f\x8b\x08", Container::Gzip),
     (b"\x28\xb5\x2f\xfd", Container::Zstd),
     (b"PK\x03\x04", Container::Zip),
     (b"PK\x05\x06", Container::Zip),
     (b"PK\x07\x08", Container::Zip),
-    (b"\xfd7zXZ\0", Container::Other("xz")),
-    (b"7z\xbc\xaf\x27\x1c", Container::Other("7-Zip")),
-    (b"Rar!\x1a\x07", Container::Other("RAR")),
-    (b"\x04\x22\x4d\x18", Container::Other("lz4")),
-    (b"LZIP", Container::Other("lzip")),
-    (b"\x1f\x9d", Container::Other("compress")),
-    (b"MSCF\0\0\0\0", Container::Other("cabinet")),
-    (b"\xed\xab\xee\xdb", Container::Other("RPM")),
-    (b"!<arch>\ndebian", Container::Other("Debian package")),
-    (b"PACK\0\0\0", Container::Other("git pack")),
-    (b"# v2 git bundle", Container::Other("git bundle")),
 ];
 
 /// The end of what containers may expand to.
@@ -54,16 +44,19 @@ struct Budgeted<'b, R> {
 }
 
 impl Container {
-    /// Recognises a container by its first bytes.
-    pub(super) fn of(head: &[u8]) -> Option<Self> {
+    /// Recognises a container by its first bytes, or by the name of the input.
+    pub(super) fn of(name: &str, head: &[u8]) -> Option<Self> {
         if let Some((_, container)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
             return Some(*container);
         }
-        // `BZh`, the block size, and the start of a block.
-        if head.starts_with(b"BZh") && head.get(4..10) == Some(b"1AY&SY") {
-            return Some(Self::Other("bzip2"));
+        if is_tar(head) {
+            return Some(Self::Tar);
         }
-        is_tar(head).then_some(Self::Tar)
+        // Frames of zstd may follow one that is skipped.
+        if head.get(1..4) == Some(b"\x2a\x4d\x18") && head.first().is_some_and(|first| first >> 4 == 5) {
+            return Some(Self::Zstd);
+        }
+        Format::of(name, head).map(Self::Other)
     }
 }
 
@@ -93,8 +86,11 @@ pub(super) fn open(
     level: Level<'_>,
 ) {
     match (container, content) {
-        (Container::Other(format), _) => {
-            scanner.miss(name, format!("archives of the format {format} are not read: unpack it first"));
+        (Container::Other(format), content) => {
+            scanner.miss(name, format.reason());
+            if format.is_searched() {
+                scanner.raw(name, content);
+            }
         }
         (Container::Zip, Content::File(file)) => zip(scanner, name, file, level),
         (Container::Zip, Content::Stream(stream)) => match spooled(Budgeted { reader: stream, budget: level.budget }) {
@@ -118,7 +114,7 @@ fn stream(scanner: &mut Scanner<'_>, name: &str, container: Container, reader: &
                 let mut inner = Budgeted { reader: inner, budget: level.budget };
                 scanner.content(name, Content::Stream(&mut inner), level);
             }
-            Err(error) => scanner.miss(name, error.to_string()),
+            Err(error) => scanner.miss(name, reason(&error)),
         },
         _ => tar(scanner, name, reader, level),
     }
@@ -252,14 +248,36 @@ pub(super) fn reason(error: &io::Error) -> String {
             "it is damaged, or not what its first bytes say".to_owned()
         }
         io::ErrorKind::UnexpectedEof => "it is cut off".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ if is_too_large(error) => TooLarge.to_string(),
+        // Errors of the system have a number. All other errors are of decoders.
+        _ if error.raw_os_error().is_none() => "it is damaged, or not what its first bytes say".to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// Whether the error is [`TooLarge`], maybe in an error of a decoder.
+fn is_too_large(error: &io::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> =
+        error.get_ref().map(|error| error as &(dyn std::error::Error + 'static));
+    while let Some(error) = cause {
+        if error.is::<TooLarge>() || error.downcast_ref().is_some_and(is_too_large) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 fn zip_reason(error: &ZipError) -> String {
     match error {
         ZipError::Io(error) => reason(error),
-        ZipError::UnsupportedArchive(why) => format!("this kind of zip archive is not read: {why}"),
+        ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
+            "it is encrypted: unpack it first".to_owned()
+        }
+        ZipError::UnsupportedArchive(_) | ZipError::CompressionMethodNotSupported(_) => {
+            "it is compressed in a way that is not read: unpack it first".to_owned()
+        }
         _ => "it is damaged, or not a zip archive".to_owned(),
     }
 }

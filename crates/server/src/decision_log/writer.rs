@@ -1,7 +1,7 @@
 //! The thread that writes, and its bounded queue.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -273,7 +273,7 @@ enum Pipe {
     Refuse,
 }
 
-/// Opens a file to append to, unless it is one of `inputs`. A new file has mode 0600, whatever the umask; an existing one
+/// Opens a file to append to, unless it is one of `inputs` or has the content of another program. A new file has mode 0600, whatever the umask; an existing one
 /// keeps its permissions.
 fn append(path: &Path, inputs: &[PathBuf], pipe: Pipe) -> io::Result<File> {
     // Before the file is opened: closing the file of a registry would end the locks of this process.
@@ -285,6 +285,7 @@ fn append(path: &Path, inputs: &[PathBuf], pipe: Pipe) -> io::Result<File> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         other => return other,
     }
+    check_content(path)?;
     let mut options = OpenOptions::new();
     // The path may be a link to a file that does not exist yet.
     options.create(true).append(true);
@@ -301,6 +302,30 @@ fn append(path: &Path, inputs: &[PathBuf], pipe: Pipe) -> io::Result<File> {
         }
     }
     options.open(path)
+}
+
+/// Checks that the file at `path` is empty or starts with a line of a decision log. Pipes and devices are not read, nor files
+/// that this process may only write.
+fn check_content(path: &Path) -> io::Result<()> {
+    /// The start of every line.
+    const START: &[u8] = b"{\"log\":";
+    let Ok(metadata) = std::fs::metadata(path) else { return Ok(()) };
+    if !metadata.is_file() {
+        return Ok(());
+    }
+    let mut start = Vec::new();
+    match File::open(path) {
+        Ok(file) => file.take(START.len() as u64).read_to_end(&mut start)?,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    // A failed write may have left a part of the first line.
+    if START.starts_with(&start) {
+        return Ok(());
+    }
+    Err(io::Error::other(
+        "it has content that is not a decision log; help: name a new or empty file, or a decision log",
+    ))
 }
 
 /// Whether two paths name one regular file: also by a hard link or a symbolic link.

@@ -81,3 +81,18 @@ fn backup_refuses_urls_and_unexpanded_homes() {
         dir.command("backup --db sqlite:registry.db").arg(target).stdout(0);
     }
 }
+
+#[test]
+fn a_missing_folder_has_the_command_that_makes_it() {
+    let dir = Dir::with_registry().file("file", "x");
+    for (copy, help) in [
+        ("nodir/b.db", "`mkdir -p nodir`"),
+        ("a/b/c.db", "`mkdir -p a/b`"),
+        ("file/b.db", "`file` is a file: name a file in a folder"),
+    ] {
+        let error = dir.command(&format!("backup {copy} --db sqlite:registry.db")).stderr();
+        assert!(error.contains("its folder does not exist\nhelp: ") && error.contains(help), "{copy}: {error}");
+    }
+    let error = dir.command("backup").arg("no dir/b.db").arg("--db").arg("sqlite:registry.db").stderr();
+    assert!(error.contains("`mkdir -p 'no dir'`"), "{error}");
+}

@@ -102,6 +102,21 @@ fn files_next_to_a_missing_registry_are_suggested() {
 }
 
 #[test]
+fn a_folder_has_the_url_of_its_registry_or_the_command_that_makes_one() {
+    for (files, help) in [
+        (&["d/registry.db"][..], "/d/registry.db`\n"),
+        (&["d/other.db"], "/d/other.db`\n"),
+        (&[], "help: it has no registry: `portcullis connections add NAME --db sqlite:"),
+    ] {
+        let dir = Dir::new();
+        std::fs::create_dir(dir.path("d")).unwrap();
+        let dir = files.iter().fold(dir, |dir, file| dir.file(file, ""));
+        let error = dir.command("trail --db sqlite:d").stderr();
+        assert!(error.contains("d` is a folder\n") && error.contains(help), "{files:?}: {error}");
+    }
+}
+
+#[test]
 fn unexpanded_home_is_rejected_with_a_valid_url() {
     let dir = Dir::new();
     for (url, fix) in [

@@ -28,6 +28,8 @@ pub(super) struct CountNotes {
     pub(super) interrupted: bool,
     /// The number of names on connections that `--connection` excludes.
     other_connections: u64,
+    /// The rows that are not tables or views.
+    skipped: Option<String>,
     elapsed: Duration,
 }
 
@@ -58,10 +60,11 @@ pub(super) fn count(
     let notes = CountNotes {
         interrupted: progress.interrupted,
         other_connections: dealer.other_connections,
+        skipped: progress.skipped(),
         elapsed: start.elapsed(),
     };
     if !progress.interrupted {
-        catalog::require_rows(path, progress.rows, dealer.no_connection, OPTION)?;
+        catalog::require_rows(path, &progress, dealer.no_connection, OPTION)?;
         let all = coverage.policy().connections().iter().map(Connection::name);
         let counting = all.filter(|name| connection.is_none_or(|only| only == *name));
         catalog::require_known(path, dealer.known, dealer.other.as_deref(), counting)?;
@@ -150,6 +153,9 @@ impl CountNotes {
         }
         if self.other_connections > 0 {
             writeln!(stderr, "{label} {} of other connections skipped", counted(self.other_connections, "name"))?;
+        }
+        if let Some(skipped) = &self.skipped {
+            writeln!(stderr, "{label} {}", crate::output::printable(skipped))?;
         }
         if self.interrupted {
             writeln!(stderr, "{label} interrupted: the results cover only the names read so far")?;
