@@ -203,11 +203,12 @@ impl Problem {
                 ("json_syntax", error.message().to_owned().into(), "write one JSON object a line".into())
             }
         };
-        // The connection that is declared is named in the declaration.
+        // The example of a declaration names a new connection.
         let is_declaration = matches!(path.steps().first(), Some(Step::Key(key)) if key == "connections");
-        let help = match help.contains("\"dw\"") && !is_declaration {
-            true => help.replace("\"dw\"", &format!("\"{connection}\"")).into(),
-            false => help,
+        let help = if help.contains("\"dw\"") && !is_declaration {
+            help.replace("\"dw\"", &format!("\"{connection}\"")).into()
+        } else {
+            help
         };
         Self { document, path, part, offset, code, message, help }
     }
