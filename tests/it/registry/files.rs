@@ -281,7 +281,7 @@ fn other_and_newer_databases_are_left_alone() {
         fs::write(dir.path().join(name), content).unwrap();
         for create in [true, false] {
             let opened = Registry::open(&Location::file(dir.path().join(name)), create);
-            let portcullis_registry::RegistryError::Storage(advice) = opened.unwrap_err() else { panic!("{name}") };
+            let RegistryError::Storage(advice) = opened.unwrap_err() else { panic!("{name}") };
             assert!(advice.message.ends_with(&format!("it is not a SQLite database, found {found}")), "{advice:?}");
             assert!(advice.help.contains(help), "{advice:?}");
         }

@@ -31,7 +31,7 @@ const fn encrypted(name: &'static str) -> Format {
 }
 
 /// The formats that start with fixed bytes.
-const MAGIC: [(&[u8], Format); 45] = [
+const MAGIC: [(&[u8], Format); 43] = [
     (b"\xfd7zXZ\0", archive("xz")),
     (b"7z\xbc\xaf\x27\x1c", archive("7-Zip")),
     (b"Rar!\x1a\x07", archive("RAR")),
@@ -68,9 +68,6 @@ const MAGIC: [(&[u8], Format); 45] = [
     (b"\x89HDF\r\n\x1a\n", parts("HDF5")),
     (b"QFI\xfb", parts("QCOW")),
     (b"KDMV", parts("VMDK")),
-    (b"%PDF-", parts("PDF")),
-    // An old document of an office program.
-    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", parts("compound file")),
     (b"age-encryption.org/v1\n", encrypted("age")),
     (b"-----BEGIN AGE ENCRYPTED FILE-----", encrypted("age")),
     (b"-----BEGIN PGP MESSAGE-----", encrypted("OpenPGP")),
