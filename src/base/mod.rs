@@ -19,7 +19,7 @@ pub use home::unexpanded_home;
 pub use host::{is_browsed_host, is_browsed_port};
 pub use json_path::{JsonPath, Step};
 pub use nearest::nearest;
-pub use quote::{Escaped, MAX_QUOTED, is_bidi, is_control, is_invisible, is_unsafe, quoted};
+pub use quote::{Escaped, MAX_QUOTED, hidden, is_bidi, is_control, is_invisible, is_unsafe, quoted};
 pub use segment::SegmentFault;
 pub use system::{system_words, unreadable_words, unwritable_words};
 pub(crate) use text::{is_same, starts_with};

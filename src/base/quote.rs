@@ -88,6 +88,26 @@ pub const fn is_invisible(character: char) -> bool {
         | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
 }
 
+/// Returns the first character of `text` that no reader sees: [`is_bidi`] or [`is_invisible`].
+///
+/// Joiners and variation selectors after a character beyond ASCII are a part of how it is written, as in `❤️` or Persian.
+///
+/// ```
+/// use portcullis::base::hidden;
+///
+/// assert_eq!(hidden("pay\u{200b}ments"), Some('\u{200b}'));
+/// assert_eq!(hidden("❤\u{fe0f}"), None);
+/// ```
+pub fn hidden(text: &str) -> Option<char> {
+    let mut before = None;
+    text.chars().find(|&found| {
+        let is_joined = matches!(found, '\u{200C}' | '\u{200D}' | '\u{FE00}'..='\u{FE0F}')
+            && before.is_some_and(|before: char| !before.is_ascii() && (!is_unsafe(before) || before == '\u{FE0F}'));
+        before = Some(found);
+        (is_bidi(found) || is_invisible(found)) && !is_joined
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +145,19 @@ mod tests {
         }
         for character in "a ~`\"\\'é漢日Ж€\u{A0}\u{3000}\u{FFFD}🦀…".chars() {
             assert!(!is_unsafe(character), "U+{:04X}", u32::from(character));
+        }
+    }
+
+    #[test]
+    fn hidden_characters_are_found_outside_of_emoji_and_scripts() {
+        for character in ['\u{200B}', '\u{200D}', '\u{202E}', '\u{2060}', '\u{2066}', '\u{AD}', '\u{FEFF}', '\u{FE0F}']
+        {
+            assert_eq!(hidden(&format!("a{character}b")), Some(character), "U+{:04X}", u32::from(character));
+            assert_eq!(hidden(&character.to_string()), Some(character), "U+{:04X}", u32::from(character));
+        }
+        for text in ["", "a b", "é漢日", "❤\u{fe0f}", "👩\u{200d}💻", "🏴\u{fe0f}\u{200d}☠\u{fe0f}", "می\u{200c}خواهم"]
+        {
+            assert_eq!(hidden(text), None, "{text}");
         }
     }
 

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::Exit;
 use super::bounds::{MAX_COUNT, count};
 use super::carto::{self, Listing, OtherPages};
-use super::output::{Color, Format, Painted, Stdout, counted};
+use super::output::{Color, Format, Painted, Stdout, counted, write_json_text};
 use super::policy::{MAX_ERRORS, read_one, render};
 use super::registry::{RegistryArgs, invalid, lines, secret, warn};
 use super::validate::total_shown;
@@ -107,7 +107,7 @@ pub(super) fn export(args: &ExportArgs, color: Color) -> anyhow::Result<Exit> {
     let document = registry.export(&actor)?;
     let LeftOut { tokens, named_sources, clients } = registry.left_out(&actor)?;
     let mut out = Stdout::lock();
-    out.write_all(document.as_bytes())?;
+    write_json_text(&mut out, &document)?;
     out.flush()?;
     let mut stderr = io::stderr().lock();
     let note = Painted::bold(color.on(&stderr), "note:");

@@ -98,7 +98,7 @@ pub use watched::{RegistryVersion, WatchedRegistry};
 use credential::check_credential;
 use error::{invalid, refused};
 use location::Database;
-use portcullis::base::{Timestamp, is_control};
+use portcullis::base::{Timestamp, hidden, is_control};
 use portcullis_secret as secret;
 use record::{Role, TrailEntry};
 use sqlite::{Absent, SqliteStorage};
@@ -457,7 +457,7 @@ fn check_text(what: &str, text: &str) -> Result<()> {
     }
     if text.trim() != text {
         let help = match text.trim() {
-            bare if bare.chars().any(is_control) => "write it without them".to_owned(),
+            bare if bare.chars().any(is_control) || hidden(bare).is_some() => "write it without them".to_owned(),
             bare => format!("write {}", quoted(bare)),
         };
         return Err(invalid(format!("the {what} {} has blanks around it", quoted(text)), help));
@@ -467,6 +467,10 @@ fn check_text(what: &str, text: &str) -> Result<()> {
             format!("the {what} {} is not one line of at most {MAX_LEN} bytes", quoted(text)),
             "write a shorter one, without control characters",
         ));
+    }
+    if let Some(found) = hidden(text) {
+        let message = format!("the {what} {} has the invisible character U+{:04X}", quoted(text), u32::from(found));
+        return Err(invalid(message, "write it with characters that readers see"));
     }
     Ok(())
 }

@@ -3,7 +3,10 @@
 use std::collections::HashSet;
 
 use super::finding::{Change, Finding, Raw};
-use super::rule::{PATTERN_TOO_SHALLOW, Rule, STAR_READING, VERY_WIDE_PATTERN, WILDCARD_BEFORE_SECOND_DOT};
+use super::rule::{
+    BIDI_CHARACTER, INVISIBLE_CHARACTER, PATTERN_TOO_SHALLOW, Rule, STAR_READING, VERY_WIDE_PATTERN,
+    WILDCARD_BEFORE_SECOND_DOT,
+};
 use super::{LintOptions, hosts::covers_public_suffix, words};
 use portcullis::referer::Entry;
 use portcullis_document::load::{Diagnostic, Input, Loaded, site};
@@ -39,10 +42,13 @@ pub(super) fn findings(inputs: &[Input], loaded: &Loaded, raws: &[Raw], options:
     loaded.warnings().filter_map(finding).collect()
 }
 
-/// Returns the warning that a finding of this rule replaces, because the finding has a witness or a share.
+/// Returns the warning that a finding of this rule replaces, because the finding has a witness, a share or an edit.
 fn worse_than(rule: &Rule) -> Option<&'static Rule> {
     match rule {
         rule if rule == &STAR_READING => Some(&PATTERN_TOO_SHALLOW),
+        // The finding has an edit.
+        rule if rule == &BIDI_CHARACTER => Some(&BIDI_CHARACTER),
+        rule if rule == &INVISIBLE_CHARACTER => Some(&INVISIBLE_CHARACTER),
         rule if rule == &VERY_WIDE_PATTERN => Some(&WILDCARD_BEFORE_SECOND_DOT),
         _ => None,
     }

@@ -41,6 +41,12 @@ pub enum Foreign {
     Pdf,
     /// The pointer that Git LFS stores instead of a file.
     LfsPointer,
+    /// A key or certificate in PEM.
+    Pem,
+    /// Encrypted with age.
+    Age,
+    /// Text with NUL bytes at its end.
+    Padded,
     /// A table of values, separated by commas, tabs or semicolons.
     Csv,
     /// Lines of JSON that end with a carriage return alone.
@@ -51,7 +57,10 @@ pub enum Foreign {
 pub const FOREIGN_BYTES: usize = 512;
 
 /// The first bytes of files in a format.
-const MAGICS: [(&[u8], Foreign); 14] = [
+const MAGICS: [(&[u8], Foreign); 17] = [
+    (b"-----BEGIN AGE ENCRYPTED FILE-----", Foreign::Age),
+    (b"age-encryption.org/", Foreign::Age),
+    (b"-----BEGIN ", Foreign::Pem),
     (b"\x1f\x8b", Foreign::Gzip),
     (b"\x28\xb5\x2f\xfd", Foreign::Zstd),
     (b"BZh", Foreign::Bzip2),
@@ -112,7 +121,15 @@ impl Foreign {
         match start {
             [b'\t'..=b'~', 0, b'\t'..=b'~', 0, ..] | [0, b'\t'..=b'~', 0, b'\t'..=b'~', ..] => Some(Self::Utf16),
             [b'\t'..=b'~', 0, 0, 0, ..] | [0, 0, 0, b'\t'..=b'~', ..] => Some(Self::Utf32),
-            _ => start.contains(&0).then_some(Self::Binary),
+            _ => {
+                let text = start.trim_ascii_end();
+                let padding = text.iter().rev().take_while(|&&byte| byte == 0).count();
+                let text = text.get(..text.len() - padding).unwrap_or_default();
+                match padding {
+                    1.. if !text.is_empty() && !text.contains(&0) => Some(Self::Padded),
+                    _ => start.contains(&0).then_some(Self::Binary),
+                }
+            }
         }
     }
 
@@ -165,6 +182,9 @@ impl Foreign {
             Self::Toml => "TOML",
             Self::Pdf => "a PDF document",
             Self::LfsPointer => "a Git LFS pointer",
+            Self::Pem => "a key or certificate in PEM",
+            Self::Age => "data encrypted with age",
+            Self::Padded => "text with NUL bytes at its end",
             Self::Csv => "CSV",
             Self::CarriageReturns => "lines that end with a carriage return alone",
         }
@@ -188,6 +208,9 @@ impl Foreign {
             Self::Yaml => "convert it with `yq -o json`",
             Self::Toml => "convert it with `yq -p toml -o json`",
             Self::LfsPointer => "download the file itself with `git lfs pull`",
+            Self::Pem => "name the file of the definitions: a policy holds no keys",
+            Self::Age => "decrypt it with `age -d`",
+            Self::Padded => "remove them with `tr -d '\\0'`",
             Self::Csv => "write it as JSON: a table holds no definitions",
             Self::CarriageReturns => "convert it with `tr '\\r' '\\n'`",
         }
@@ -234,7 +257,7 @@ mod tests {
 
     #[test]
     fn formats_are_recognized_by_their_start() {
-        let cases: [(&[u8], Option<Foreign>); 39] = [
+        let cases: [(&[u8], Option<Foreign>); 44] = [
             (b"", None),
             (b"{\"tokens\": []}", None),
             (b"\n [{\"id\": \"a\"}]", None),
@@ -270,6 +293,11 @@ mod tests {
             (b"404: Not Found\n", None),
             (b"s3cret, and more\n", None),
             (b"---\n", None),
+            (b"-----BEGIN PRIVATE KEY-----\nMII", Some(Foreign::Pem)),
+            (b"-----BEGIN AGE ENCRYPTED FILE-----\n", Some(Foreign::Age)),
+            (b"age-encryption.org/v1\n-> X25519 ", Some(Foreign::Age)),
+            (b"{\"tokens\": []}\0\0\n", Some(Foreign::Padded)),
+            (b"{\"tokens\": []}\n\0", Some(Foreign::Padded)),
             (b"%PDF-1.7\n", Some(Foreign::Pdf)),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", Some(Foreign::LfsPointer)),
             (b"id,token_sha256\na,00\n", Some(Foreign::Csv)),

@@ -24,6 +24,7 @@ mod digested;
 mod foreign;
 mod input;
 mod known_digests;
+mod leftovers;
 mod redact;
 mod spot;
 mod statement;
@@ -213,7 +214,7 @@ fn load_by(
             Ok(_) => lowered.counts.get(at).copied().unwrap_or_default(),
             Err(error) => {
                 is_read = false;
-                found.push(Draft::syntax(at, error));
+                found.push(Draft::syntax(at, error, inputs.get(at).map_or("", Input::text)));
                 1
             }
         };

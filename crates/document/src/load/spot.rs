@@ -18,7 +18,7 @@ impl Draft {
         Self { severity: Severity::Error, problem }
     }
 
-    pub(super) fn syntax(document: usize, error: &SyntaxError) -> Self {
+    pub(super) fn syntax(document: usize, error: &SyntaxError, text: &str) -> Self {
         Self::error(Problem {
             document,
             path: JsonPath::root(),
@@ -26,12 +26,31 @@ impl Draft {
             offset: Some(error.offset()),
             code: "json_syntax",
             message: error.message().to_owned().into(),
-            help: if error.is_cut_off() {
+            help: if let Some(help) = not_json(text, error.offset()) {
+                help.into()
+            } else if error.is_cut_off() {
                 "the end of the text is missing: copy or download it again".into()
             } else {
                 "write an object with `tokens`, a list of tokens, or one token a line".into()
             },
         })
+    }
+}
+
+/// Returns the fix for what other programs write into JSON at `offset`: marks of a merge, comments, NUL bytes.
+fn not_json(text: &str, offset: usize) -> Option<&'static str> {
+    let rest = text.get(offset..)?;
+    let line = text.get(..offset)?.rsplit('\n').next()?.len();
+    let line = text.get(offset - line..)?.trim_start();
+    let starts = |marks: &[&str]| marks.iter().any(|mark| line.starts_with(mark) || rest.starts_with(mark));
+    if starts(&["<<<<<<<", "=======", ">>>>>>>", "|||||||"]) {
+        Some("resolve the conflict of the merge: `git status` lists the files with one")
+    } else if starts(&["//", "/*", "#"]) {
+        Some("remove the comments: JSON has none")
+    } else if rest.starts_with('\0') {
+        Some("remove the NUL bytes: `tr -d '\\0'`")
+    } else {
+        None
     }
 }
 

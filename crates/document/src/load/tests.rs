@@ -603,3 +603,173 @@ fn fixes_of_names_in_typographic_quotes_are_names_of_their_kind() {
         assert!(load("postgres", source).warnings().all(|found| found.code != "typographic_quotes"), "{source}");
     }
 }
+
+/// Loads one grant of `source` on connection `c` of this dialect.
+fn load_source(dialect: &str, source: &str) -> super::Loaded {
+    let source = serde_json::to_string(source).unwrap();
+    let text = format!(
+        r#"{{"connections": [{{"name": "c", "dialect": "{dialect}"}}], "tokens": [{{"id": "a", "token": "s3cret",
+            "allowed_apis": ["maps"], "grants": [{{"connection_name": "c", "source": {source}}}]}}]}}"#
+    );
+    load(&[Input::new("a.json", text)], &everything())
+}
+
+#[test]
+fn leftovers_in_quotes_are_reported_with_a_valid_source() {
+    for (dialect, source, help) in [
+        ("bigquery", "`a.b.c;`", "write `a.b.c`"),
+        ("bigquery", "`a.b.c, a.b.d`", "write a grant for each source: `a.b.c`, `a.b.d`"),
+        ("bigquery", "`a.b.{c,d}`", "write a grant for each source: `a.b.c`, `a.b.d`"),
+        ("bigquery", "`\"a\".\"b\".\"c\"`", "write `a.b.c`"),
+        ("bigquery", "`[a].[b].[c]`", "write `a.b.c`"),
+        ("bigquery", "`a.b.c `", "write `a.b.c`"),
+        ("bigquery", "` a.b.c`", "write `a.b.c`"),
+        ("bigquery", "`a.b.%`", "write `a.b.*`"),
+        ("bigquery", "`a.b.c_%`", "write `a.b.c_*`"),
+        ("bigquery", "a.b.`c\u{a0}`", "write `a.b.c`"),
+        ("postgres", "a.\"%\"", "write `a.*`"),
+        ("postgres", "a.\"b \"", "write `a.b`"),
+        ("databricks", "a.b.`c;`", "write `a.b.c`"),
+        ("generic", "all", "all sources are written `*`"),
+    ] {
+        let loaded = load_source(dialect, source);
+        let found = loaded.warnings().find(|found| found.code == "name_unlikely");
+        let found = found.unwrap_or_else(|| panic!("{source}: {:?}", loaded.diagnostics));
+        assert_eq!(found.help, help, "{dialect} {source}");
+        for fix in found.help.split('`').skip(1).step_by(2) {
+            let fixed = load_source(dialect, fix);
+            assert!(fixed.policy.is_some() && fixed.warnings().all(|found| found.code != "name_unlikely"), "{fix}");
+        }
+    }
+    for (dialect, source) in [
+        ("postgres", "a.\"50%\""),
+        ("postgres", "a.\"x y\""),
+        ("postgres", "a.\"x;y\""),
+        ("snowflake", "\"a.b\".c.\"d \""),
+        ("bigquery", "`a.b.c d`"),
+        ("bigquery", "`a.b.c`"),
+        ("bigquery", "a.b.*"),
+        ("generic", "all-roads"),
+    ] {
+        let loaded = load_source(dialect, source);
+        assert!(loaded.policy.is_some(), "{source}: {:?}", loaded.diagnostics);
+        assert!(loaded.warnings().all(|found| found.code != "name_unlikely"), "{source}: {:?}", loaded.diagnostics);
+    }
+}
+
+#[test]
+fn names_deeper_than_the_dialect_permits_are_reported() {
+    for (dialect, source, is_deep) in [
+        ("bigquery", "a.b.c", false),
+        ("bigquery", "a.b.c.d", false),
+        ("bigquery", "example.com:a.b.INFORMATION_SCHEMA.TABLES", false),
+        ("bigquery", "`a.b.c.d.e`", true),
+        ("bigquery", "a.b.c.d.e", true),
+        ("bigquery", "a.b.c.d.*", true),
+        ("bigquery", "a.*.c.d.e", false),
+        ("bigquery", "a.b.c.d.e.f", true),
+        ("databricks", "a.b.c.d", false),
+        ("databricks", "a.b.c.d.e", true),
+        ("snowflake", "a.b.c.d", true),
+        ("postgres", "a.b.c.*", true),
+        ("generic", "a.b.c.d.e.f", false),
+    ] {
+        let loaded = load_source(dialect, source);
+        assert!(loaded.policy.is_some(), "{source}: {:?}", loaded.diagnostics);
+        let found = loaded.warnings().any(|found| found.code == "pattern_too_deep");
+        assert_eq!(found, is_deep, "{dialect} {source}");
+    }
+}
+
+#[test]
+fn blanks_and_invisible_characters_of_ids_and_names_are_reported() {
+    let found = |fields: &str, declared: &str, connection: &str| {
+        let text = format!(
+            r#"{{"connections": [{{"name": "{declared}"}}], "tokens": [{{{fields}, "token": "s3cret",
+                "allowed_apis": ["maps"], "grants": [{{"connection_name": "{connection}", "source": "a.b"}}]}}]}}"#
+        );
+        let loaded = load(&[Input::new("a.json", text)], &everything());
+        assert!(loaded.policy.is_some(), "{:?}", loaded.diagnostics);
+        let is_meant = |code: &str| {
+            matches!(code, "blanks_around" | "bidi_character" | "invisible_character" | "connection_undeclared")
+        };
+        let found = loaded.warnings().filter(|found| is_meant(found.code));
+        found.map(|found| format!("{}; {}", brief(found), found.help)).collect::<Vec<_>>()
+    };
+    let id = r#""id": "a""#;
+    for (fields, declared, connection, want) in [
+        (id, "c", "c", &[][..]),
+        (r#""id": "a ""#, "c", "c", &["tokens[0].id blanks_around; write `a`"]),
+        (r#""id": "a\u00a0""#, "c", "c", &["tokens[0].id blanks_around; write `a`"]),
+        (r#""id": " ""#, "c", "c", &["tokens[0].id blanks_around; write it without blanks around it"]),
+        (r#""id": "a\u200bb""#, "c", "c", &["tokens[0].id invisible_character; write `ab`"]),
+        (r#""id": "a", "name": "\u202emoc""#, "c", "c", &["tokens[0].name bidi_character; write `moc`"]),
+        (r#""id": "a", "owner": "a\u2060na""#, "c", "c", &["tokens[0].owner invisible_character; write `ana`"]),
+        (r#""id": "a", "name": "❤\ufe0f""#, "c", "c", &[]),
+        (id, " c", " c", &["connections[0].name blanks_around; write `c`"]),
+        (id, r"c\u2060d", r"c\u2060d", &["connections[0].name invisible_character; write `cd`"]),
+        (
+            id,
+            "carto ",
+            "carto",
+            &[
+                "connections[0].name blanks_around; write `carto`",
+                "tokens[0].grants[0].connection_name connection_undeclared; declare the connection as `carto`, without \
+                 blanks around it",
+            ],
+        ),
+        (
+            id,
+            "carto ",
+            "carta",
+            &[
+                "connections[0].name blanks_around; write `carto`",
+                "tokens[0].grants[0].connection_name connection_undeclared; did you mean `carto`?",
+            ],
+        ),
+        (
+            id,
+            "carto",
+            "carto ",
+            &[
+                "tokens[0].grants[0].connection_name blanks_around; write `carto`",
+                "tokens[0].grants[0].connection_name connection_undeclared; did you mean `carto`?",
+            ],
+        ),
+    ] {
+        assert_eq!(found(fields, declared, connection), want, "{fields} {declared:?} {connection:?}");
+    }
+}
+
+#[test]
+fn what_other_programs_write_into_a_policy_is_named() {
+    let token = r#"{"id": "a", "token": "s3cret", "allowed_apis": ["maps"], "grants": [{"source": "a.b"}]}"#;
+    let declared = r#""connections": [{"name": "pg"}]"#;
+    for (text, help) in [
+        ("{\n<<<<<<< HEAD\n\"tokens\": []\n=======\n}".to_owned(), "resolve the conflict of the merge"),
+        ("{\"tokens\": []\n>>>>>>> other\n}".to_owned(), "resolve the conflict of the merge"),
+        ("{\n  // tokens\n  \"tokens\": []}".to_owned(), "remove the comments"),
+        ("{\"tokens\": [] // none\n}".to_owned(), "remove the comments"),
+        ("{\"tokens\": [], /* none */ }".to_owned(), "remove the comments"),
+        ("{\"tokens\": []}\0\0".to_owned(), "remove the NUL bytes: `tr -d '\\0'`"),
+        (
+            format!(r#"{{"data": [{token}]}}"#),
+            "if the tokens are under `data`, convert the file: `jq '{tokens: .data}' FILE`",
+        ),
+        (r#"{"tokens": "ENC[x]", "sops": {"mac": "ENC[y]"}}"#.to_owned(), "decrypt it with `sops -d FILE`"),
+        ("{}".to_owned(), "add `\"tokens\"`, a list of tokens: `portcullis init` writes"),
+        (r#"{"tokens": null}"#.to_owned(), "write a list of tokens: `portcullis init` writes"),
+        (format!(r#"{{{declared}, "tokens": [{token}]}}"#), "add `\"connection_name\": \"pg\"`"),
+        (format!("[{token}]"), "add `\"connection_name\": \"dw\"`"),
+        (
+            format!(r#"{{{declared}, "tokens": [{{"id": "a", "token": "s3cret", "allowed_apis": ["maps"]}}]}}"#),
+            "such as `{\"connection_name\": \"pg\", \"source\": \"schema.table\"}`",
+        ),
+    ] {
+        let loaded = load(&[Input::new("a.json", text.clone())], &LoadOptions::default());
+        assert!(loaded.policy.is_none(), "{text}");
+        let helps: Vec<_> = loaded.errors().map(|found| found.help.clone()).collect();
+        assert!(helps.iter().any(|found| found.contains(help)), "{text}: {helps:?}");
+        assert!(helps.iter().all(|found| !found.contains("\"tokens\": []")), "{text}: {helps:?}");
+    }
+}

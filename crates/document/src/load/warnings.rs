@@ -19,18 +19,23 @@
 //! | `secret_not_in_headers` | a secret that no `Authorization` header can carry, or the digest of one |
 //! | `query_not_sql` | a granted query that starts with no keyword of a statement |
 //! | `typographic_quotes` | a name with typographic quotes, which are part of it |
+//! | `name_unlikely` | a name with a list, a blank or a wildcard of `LIKE` in quotes, or a named source `all` |
+//! | `blanks_around` | an id or a connection with blanks around it, which are part of it |
+//! | `bidi_character` | an id, a name, an owner or a connection with a character that changes the direction of text |
+//! | `invisible_character` | an id, a name, an owner or a connection with a character that no reader sees |
 //! | `no_tokens` | documents without tokens |
 
 use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use super::known_digests::not_carried;
+use super::leftovers;
 use super::spot::Draft;
 use super::statement::may_be_statement;
 use super::transport::{UnreachableConnection, not_in_headers};
 use super::{LoadOptions, Severity};
 use crate::definition::{Document, Field, SyntaxError, Tokens};
-use crate::lower::{LoweredToken, Origin, Part, Problem, bare, list};
+use crate::lower::{LoweredToken, Origin, Part, Problem, bare, expression, is_expression, list};
 use portcullis::base::{JsonPath, Timestamp, is_browsed_host, is_browsed_port, nearest, quoted};
 use portcullis::model::{
     Connection, Expiry, Grant, GrantKind, GrantKinds, GrantSource, Limits, Operation, Referers, SecretDigest,
@@ -64,6 +69,18 @@ impl Warnings {
             for (index, connection) in connections.into_iter().flatten().enumerate() {
                 let name = connection.found().and_then(|connection| connection.name.found());
                 let path = JsonPath::root().key("connections").index(index).key("name");
+                for (code, (message, help)) in name.into_iter().flat_map(|name| unclear("connection", name)) {
+                    let path = path.clone();
+                    self.add(number, || Problem {
+                        document: number,
+                        path,
+                        part: Part::Value,
+                        offset: None,
+                        code,
+                        message: message.into(),
+                        help: help.into(),
+                    });
+                }
                 if let Some(name) = name.filter(|name| name.contains('*')) {
                     let (path, message) = (path.clone(), starred(name).into());
                     self.add(number, || Problem {
@@ -174,8 +191,22 @@ impl Search<'_, '_, '_> {
             let help = "remove the token, or create a new one: the expiry of a token cannot change";
             self.warn(expiry, Part::Value, "expired", message, help);
         }
+        self.texts();
         self.grants(public);
         self.referers();
+    }
+
+    /// Reports an id with blanks around it, and invisible characters in the id, name and owner.
+    fn texts(&mut self) {
+        let token = self.lowered.token;
+        for (code, (message, help)) in unclear("id", token.id()) {
+            self.warn(|path| path.key("id"), Part::Value, code, message, help);
+        }
+        for (field, text) in [("name", token.name()), ("owner", token.owner())] {
+            if let Some((code, (message, help))) = text.and_then(|text| leftovers::invisible(field, text)) {
+                self.warn(|path| path.key(field), Part::Value, code, message, help);
+            }
+        }
     }
 
     fn grants(&mut self, public: bool) {
@@ -218,6 +249,9 @@ impl Search<'_, '_, '_> {
         if let Some(warning) = UnreachableConnection::of(connection.name()) {
             self.warn(path, Part::Value, NOT_IN_URLS, warning.message, warning.help);
         }
+        for (code, (message, help)) in unclear("connection", connection.name()) {
+            self.warn(path, Part::Value, code, message, help);
+        }
         if connection.name().contains('*') {
             self.warn(path, Part::Value, CONNECTION_STAR, starred(connection.name()), EACH_CONNECTION);
         }
@@ -227,7 +261,10 @@ impl Search<'_, '_, '_> {
         let name = quoted(connection.name());
         let message = format!("connection {name} is not declared: its names are read in dialect `generic`");
         let help = match nearest(connection.name(), declared.iter().map(Connection::name)) {
-            Some(nearest) => format!("did you mean {}?", quoted(nearest)),
+            Some(nearest) if nearest.trim() == connection.name() => {
+                format!("declare the connection as {name}, without blanks around it")
+            }
+            Some(nearest) => format!("did you mean {}?", quoted(nearest.trim())),
             None => {
                 format!("declare it in `connections`, or write one of {}", list(declared.iter().map(Connection::name)))
             }
@@ -249,15 +286,35 @@ impl Search<'_, '_, '_> {
             }
             GrantSource::Resource(name) => {
                 self.depth(name.as_bytes(), "resource", connection, path);
+                self.leftovers(grant.source(), name.as_bytes(), connection, path);
                 self.quotes(grant.source(), name.as_bytes(), connection, path);
             }
             GrantSource::Pattern(pattern) => {
                 self.depth(pattern.as_bytes(), "pattern", connection, path);
                 self.wildcard(pattern.as_bytes(), path);
+                self.leftovers(grant.source(), pattern.as_bytes(), connection, path);
                 self.quotes(grant.source(), pattern.as_bytes(), connection, path);
             }
             GrantSource::Query(query) => self.query(query.as_str(), connection, path),
-            GrantSource::All | GrantSource::NamedSource(_) => {}
+            GrantSource::NamedSource(name) => {
+                if let Some((message, help)) = leftovers::of_named_source(name.as_str()) {
+                    self.warn(path, Part::Value, UNLIKELY, message, help);
+                }
+            }
+            GrantSource::All => {}
+        }
+    }
+
+    /// Reports a list, a blank or a wildcard of `LIKE` that quotes made a part of a name.
+    fn leftovers(
+        &mut self,
+        source: &GrantSource,
+        canonical: &[u8],
+        connection: &Connection,
+        path: impl Fn(JsonPath) -> JsonPath,
+    ) {
+        if let Some((message, help)) = leftovers::of_name(source, canonical, connection) {
+            self.warn(path, Part::Value, UNLIKELY, message, help);
         }
     }
 
@@ -320,7 +377,7 @@ impl Search<'_, '_, '_> {
             let help = "write the full path: it covers only names with as many segments as it has";
             self.warn(&path, Part::Value, "pattern_too_shallow", message, help);
         }
-        if let Some(max) = max_segments(dialect)
+        if let Some(max) = max_segments(dialect, name)
             && segments > max
         {
             let message = format!(
@@ -381,10 +438,12 @@ impl Search<'_, '_, '_> {
                     "referer_full_path",
                     "the referer has a path, but browsers send only the origin to another one",
                     // Everything below a wildcard may be a public suffix, which `audit lint` knows.
-                    if entry.is_wildcard_host() {
-                        "write the site: leave out what follows the host".to_owned()
+                    if let Some(text) = text.found().filter(|text| is_expression(text)) {
+                        expression(text)
+                    } else if entry.is_wildcard_host() {
+                        "write the site: leave out what follows the host".into()
                     } else {
-                        format!("write the site: {}", quoted(&site(&entry)))
+                        format!("write the site: {}", quoted(&site(&entry))).into()
                     },
                 );
             }
@@ -411,12 +470,17 @@ impl Search<'_, '_, '_> {
     }
 }
 
-/// Returns the max number of segments of any name in the dialect, with those of `INFORMATION_SCHEMA`, of metadata tables,
-/// and of projects of BigQuery whose domain has a dot; `None` if there is no limit.
-fn max_segments(dialect: Dialect) -> Option<usize> {
+/// Returns the max number of segments of any name like `name` in the dialect, with those of `INFORMATION_SCHEMA`, of
+/// metadata tables, and of projects of BigQuery whose domain has a dot; `None` if there is no limit.
+fn max_segments(dialect: Dialect, name: &[u8]) -> Option<usize> {
+    // `example.com:project` has the colon in its second segment.
+    let has_domain = || {
+        let second = name.split(|&byte| byte == b'.').nth(1).unwrap_or_default();
+        second.iter().any(|byte| matches!(*byte, b':' | STAR))
+    };
     match dialect {
         Dialect::Generic => None,
-        Dialect::BigQuery => Some(5),
+        Dialect::BigQuery => Some(if has_domain() { 5 } else { 4 }),
         Dialect::Databricks => Some(4),
         Dialect::Snowflake
         | Dialect::Oracle
@@ -424,6 +488,15 @@ fn max_segments(dialect: Dialect) -> Option<usize> {
         | Dialect::Redshift
         | Dialect::RedshiftCaseSensitive => Some(3),
     }
+}
+
+/// The code of a name that probably names nothing.
+const UNLIKELY: &str = "name_unlikely";
+
+/// Returns the warnings, with their codes, of an id or a name that requests and logs repeat.
+fn unclear(what: &str, text: &str) -> impl Iterator<Item = (&'static str, (String, String))> {
+    let blanks = leftovers::blanks(what, text).map(|words| ("blanks_around", words));
+    blanks.into_iter().chain(leftovers::invisible(what, text))
 }
 
 /// The code of a connection whose name has a star.

@@ -1,6 +1,7 @@
 //! The connections of a policy while it is built, by name.
 
 use super::Map;
+use portcullis::base::is_unsafe;
 use portcullis::model::{Connection, ConnectionId};
 use portcullis::name::Dialect;
 
@@ -53,6 +54,13 @@ impl Connections {
 
     pub(super) fn declared(&self) -> &[Connection] {
         self.list.get(..self.declared).unwrap_or_default()
+    }
+
+    /// Returns the name of a connection for an example: a declared one, if a message shows it as it is.
+    pub(super) fn example(&self) -> &str {
+        let is_plain =
+            |name: &&str| name.len() <= 40 && !name.chars().any(|found| is_unsafe(found) || "\\\"`".contains(found));
+        self.declared().iter().map(Connection::name).find(is_plain).unwrap_or("dw")
     }
 
     pub(super) fn len(&self) -> usize {

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use super::bare::bare;
+use super::expression::{expressed_site, is_expression};
+use super::meant::meant;
 use portcullis::base::{bytes, is_browsed_host, is_control, quoted};
 use portcullis::model::{GrantKind, GrantSource, Limits, SourceError};
 use portcullis::name::{Dialect, Fold, MAX_NAME_BYTES, MAX_SEGMENTS, Name, NameError, NameErrorKind};
@@ -101,9 +103,17 @@ fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
                     `select`, `with`, `from`, `call`, `values` or `table`";
         return ("source_unclear", message.into(), help.into());
     }
+    // `all` is the word of the type, and of people.
+    if text.trim().eq_ignore_ascii_case("all") {
+        let message = format!("{} is neither a resource, a pattern, a named source nor a query", quoted(text));
+        return ("source_unclear", message.into(), format!("all sources are written `*`; {KINDS}").into());
+    }
     // Connection strings are not repeated: they may hold a password.
     let source = if text.contains("://") && text.contains('@') { "the source".to_owned() } else { quoted(text) };
     let message = format!("{source} is neither a resource, a pattern, a named source nor a query");
+    if let Some(help) = write_meant(text, dialect, None) {
+        return ("source_unclear", message.into(), help.into());
+    }
     match path {
         None if text.contains('*') => ("source_unclear", message.into(), one_segment(text, dialect)),
         None => {
@@ -116,6 +126,24 @@ fn no_kind(text: &str, dialect: Dialect, path: Option<&NameError>) -> Words {
             ("source_unclear", format!("{message}; as a path: {reason}").into(), help.into())
         }
         Some(_) => ("source_unclear", message.into(), KINDS.into()),
+    }
+}
+
+/// Returns the fix for a text that means other sources, of this kind if one is given.
+pub(crate) fn write_meant(text: &str, dialect: Dialect, kind: Option<GrantKind>) -> Option<String> {
+    let sources = meant(text, dialect);
+    let is_kind = |source: &String| {
+        let read = GrantSource::guess(source, dialect, &Limits::default());
+        kind.is_none_or(|kind| read.is_ok_and(|read| read.kind() == kind))
+    };
+    if !sources.iter().all(is_kind) {
+        return None;
+    }
+    let shown = sources.iter().map(|source| whole(source)).collect::<Option<Vec<_>>>()?;
+    match shown.as_slice() {
+        [] => None,
+        [one] => Some(format!("write {one}")),
+        many => Some(format!("write a grant for each source: {}", many.join(", "))),
     }
 }
 
@@ -185,6 +213,9 @@ fn path_help(text: &str, kind: GrantKind, dialect: Dialect, error: &NameError) -
         Dialect::BigQuery | Dialect::Databricks => "backquotes",
         _ => "`\"`",
     };
+    if let Some(help) = write_meant(text, dialect, Some(kind)) {
+        return help.into();
+    }
     match error.kind() {
         NameErrorKind::EmptyIdentifier => "write an identifier before and after each dot".into(),
         NameErrorKind::Character { .. } if text.chars().any(|found| is_in_no_identifier(found, dialect)) => {
@@ -223,6 +254,7 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
     let secret = text.contains('@');
     let shown = if secret { "the referer".to_owned() } else { quoted(text) };
     let help: Cow<'static, str> = match error {
+        _ if is_expression(text) && !secret => expression(text),
         EntryError::NotAbsolute { .. } if matches!(text.trim(), "" | "*") => {
             "write an absolute URL such as `https://carto.com/`; for any request leave the list empty".into()
         }
@@ -262,6 +294,18 @@ pub(super) fn referer(text: &str, error: &EntryError) -> Words {
         EntryError::Invalid { source, .. } => format!("{shown} is not a URL: {source}"),
     };
     ("referer_malformed", message.into(), help)
+}
+
+/// Returns the fix for a regular expression.
+pub(crate) fn expression(text: &str) -> Cow<'static, str> {
+    const NONE: &str = "regular expressions are not supported";
+    match expressed_site(text).and_then(|site| whole(&site)) {
+        Some(site) => format!("{NONE}: write {site}").into(),
+        None => {
+            format!("{NONE}: write each site, as in `https://carto.com/`, or `https://*.carto.com/` for subdomains")
+                .into()
+        }
+    }
 }
 
 /// Whether `text` is an absolute URL with marks around it.

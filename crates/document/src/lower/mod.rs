@@ -4,6 +4,8 @@ mod bare;
 mod connections;
 mod declared;
 mod explain;
+mod expression;
+mod meant;
 mod problem;
 mod sources;
 mod token;
@@ -16,6 +18,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 pub(crate) use bare::bare;
+pub(crate) use explain::{expression, write_meant};
+pub(crate) use expression::is_expression;
 pub use problem::{MAX_PROBLEMS, Part, Problem};
 pub(crate) use token::repeats;
 pub(crate) use words::list;
@@ -226,6 +230,7 @@ impl<'d, 't> Lowering<'d, 't> {
             self.apis(at, named.document);
         }
         self.connections.end_declarations();
+        self.problems.set_connection(self.connections.example());
         self.tokens(visit);
         self.finish()
     }

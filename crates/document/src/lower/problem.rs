@@ -19,11 +19,18 @@ pub(super) struct Problems {
     counts: Vec<usize>,
     /// Whether a problem concerns more than one token.
     is_fatal: bool,
+    /// The name of a connection for examples.
+    connection: Box<str>,
 }
 
 impl Problems {
     pub(super) fn new(documents: usize, max: usize) -> Self {
-        Self { kept: Vec::new(), max, counts: vec![0; documents], is_fatal: false }
+        Self { kept: Vec::new(), max, counts: vec![0; documents], is_fatal: false, connection: "dw".into() }
+    }
+
+    /// Sets the connection that examples of grants name.
+    pub(super) fn set_connection(&mut self, name: &str) {
+        self.connection = name.into();
     }
 
     /// Returns the number of further problems that are kept.
@@ -57,7 +64,7 @@ impl Problems {
     pub(super) fn take(&mut self, at: usize, found: definition::Problems) {
         self.add(at, found.count());
         for problem in found.into_kept() {
-            let problem = Problem::of_shape(at, problem);
+            let problem = Problem::of_shape(at, problem, &self.connection);
             self.is_fatal |= problem.token().is_none();
             if self.room() > 0 {
                 self.kept.push(problem);
@@ -152,7 +159,7 @@ impl Problem {
         }
     }
 
-    pub(super) fn of_shape(document: usize, problem: definition::Problem) -> Self {
+    pub(super) fn of_shape(document: usize, problem: definition::Problem, connection: &str) -> Self {
         let part = match problem.target() {
             Target::Value(path) if !is_secret(path) => Part::Value,
             Target::Value(_) | Target::Key(_) => Part::Key,
@@ -166,6 +173,12 @@ impl Problem {
         let (code, message, help): (_, Cow<'_, str>, Cow<'_, str>) = match &kind {
             ProblemKind::UnknownField { found, nearest } => {
                 let help = match nearest {
+                    _ if path.steps().len() == 1 && **found == *"sops" => {
+                        "the document is encrypted by sops: decrypt it with `sops -d FILE`".to_owned()
+                    }
+                    _ if path.steps().len() == 1 && WRAPPERS.contains(&&**found) => {
+                        format!("if the tokens are under `{found}`, convert the file: `jq '{{tokens: .{found}}}' FILE`")
+                    }
                     Some(nearest) => format!("did you mean `{nearest}`?"),
                     None => format!("the fields here are {}", list(fields(&path).iter().copied())),
                 };
@@ -179,6 +192,9 @@ impl Problem {
             ProblemKind::WrongType { expected, found } => {
                 ("wrong_type", kind.to_string().into(), wrong_type(&path, field, expected, *found))
             }
+            ProblemKind::Missing { field: "tokens" } => {
+                ("missing_field", kind.to_string().into(), format!("add `\"tokens\"`, {TOKENS}").into())
+            }
             ProblemKind::Missing { field } => {
                 ("missing_field", kind.to_string().into(), format!("add {}", example(field, &path)).into())
             }
@@ -186,6 +202,13 @@ impl Problem {
                 offset = Some(error.offset());
                 ("json_syntax", error.message().to_owned().into(), "write one JSON object a line".into())
             }
+        };
+        // The example of a declaration names a new connection.
+        let is_declaration = matches!(path.steps().first(), Some(Step::Key(key)) if key == "connections");
+        let help = if help.contains("\"dw\"") && !is_declaration {
+            help.replace("\"dw\"", &format!("\"{connection}\"")).into()
+        } else {
+            help
         };
         Self { document, path, part, offset, code, message, help }
     }
@@ -206,13 +229,25 @@ fn is_secret(path: &JsonPath) -> bool {
     matches!(path.steps().last(), Some(Step::Key(key)) if matches!(&**key, "token" | "token_sha256"))
 }
 
+/// The fields that interfaces of other programs wrap a list in.
+const WRAPPERS: [&str; 4] = ["data", "items", "results", "value"];
+
+/// The fix for a document without tokens.
+const TOKENS: &str = "a list of tokens: `portcullis init` writes a policy with one";
+
+/// Returns an example of a grant on this connection.
+pub(super) fn grant(connection: &str) -> String {
+    format!("{{\"connection_name\": \"{connection}\", \"source\": \"schema.table\"}}")
+}
+
 /// Returns a fix for a value of the wrong type.
 fn wrong_type(path: &JsonPath, field: &str, expected: &'static str, found: Kind) -> Cow<'static, str> {
     match (field, found) {
+        ("tokens", _) => format!("write {TOKENS}").into(),
         ("token", _) => "write a string: a long random text".into(),
         ("token_sha256", _) => "write a string: the secret's SHA-256 as 64 hexadecimal digits".into(),
         ("referers", Kind::Null) => "leave the field out where any request is to be accepted".into(),
-        ("id" | "allowed_apis" | "connection_name" | "source" | "accepts" | "tokens", _) => {
+        ("id" | "allowed_apis" | "connection_name" | "source" | "accepts", _) => {
             format!("write {expected}, such as {}", example(field, path)).into()
         }
         (_, Kind::Null) => format!("write {expected}, or leave the field out where it may be").into(),
@@ -235,7 +270,6 @@ fn wrong_type(path: &JsonPath, field: &str, expected: &'static str, found: Kind)
 fn example(field: &str, path: &JsonPath) -> &'static str {
     let in_connection = |key: &Step| matches!(key, Step::Key(key) if key == "connections");
     match field {
-        "tokens" => "`\"tokens\": []`",
         "connections" => "`\"connections\": [{\"name\": \"dw\", \"dialect\": \"bigquery\"}]`",
         "apis" => "`\"apis\": [{\"name\": \"tiles\", \"accepts\": [\"resource\"]}]`",
         "accepts" => "`\"accepts\": [\"resource\"]`",

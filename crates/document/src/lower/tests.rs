@@ -348,6 +348,10 @@ fn messages_name_a_fix() {
     for (fields, want) in [
         (grant(r#""table*""#), "a pattern needs at least one dot: write `schema.table*`; all sources are written `*`"),
         (grant(r#""Demo""#), "a resource needs its full path: write `schema.Demo`; a resource is a dotted path"),
+        (grant(r#""ALL""#), "nor a query; all sources are written `*`; a resource is"),
+        (grant(r#""a.b.c ""#), "nor a query; write `a.b.c`"),
+        (grant(r#""a.b.%""#), "nor a query; write `a.b.*`"),
+        (grant(r#""a.b.c, a.b.d""#), "nor a query; write a grant for each source: `a.b.c`, `a.b.d`"),
         (grant(r#""a..b""#), "nor a query; as a path: an identifier is empty; write an identifier before"),
         (grant(r#""x\ny.z""#), "`x\\ny.z` is neither"),
         (r#""allowed_apis": ["sqll"]"#.to_owned(), "unknown API `sqll`; did you mean `sql`?"),
@@ -380,6 +384,7 @@ fn suggestions(help: &str) -> impl Iterator<Item = &str> {
         "the scheme too: a URL such as `",
         "as an entry of its own: `",
         "leave out what is around the URL: `",
+        "regular expressions are not supported: write `",
         "as an entry of its own, such as `",
         "did you mean `",
     ];
@@ -479,6 +484,17 @@ fn every_suggestion_is_valid_input() {
         "a.**.b***",
         "**.a",
         "a.b@c",
+        "a.b.c ",
+        "a.b .c\n",
+        "a.b.%",
+        "[a].[b].[c]",
+        "[a].[my table]",
+        "`a`.`b`.`c`",
+        "\"a\".\"b\".\"c\"",
+        "a.b.c;",
+        "a.b.{c,d}",
+        "'a.b.*'",
+        "ALL",
         &long,
         &format!("{long}*"),
     ];
@@ -589,6 +605,10 @@ fn every_suggested_referer_is_valid_input() {
         "[https://a.com]",
         "{https://a.com}",
         "<a.com>",
+        r"^https://x\.com/.*$",
+        "https?://x.com/.*",
+        r"/x\.com/",
+        r"^https://(a|b)\.x\.com/.*$",
     ];
     let mut checked = 0;
     for referer in referers {
@@ -596,7 +616,7 @@ fn every_suggested_referer_is_valid_input() {
         let text = format!(r#"[{{"id": "a", "token": "s", "allowed_apis": ["lds"], "referers": [{referer}]}}]"#);
         checked += check_suggestions(&text);
     }
-    assert!(checked >= 33, "{checked}");
+    assert!(checked >= 39, "{checked}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Lowers one token.
 
 use super::explain::{self, Words};
+use super::problem;
 use super::words::one_of;
 use super::{Lowering, Map, Meant, Part};
 use crate::definition::{self, Element, Field, Text};
@@ -237,13 +238,9 @@ impl<'t> Lowering<'_, 't> {
             Field::Wrong(_) => return Vec::new(),
         };
         if list.is_empty() && needed {
-            let words = (
-                "grants_empty",
-                "the token has no grants".into(),
-                "add at least one, such as `{\"connection_name\": \"dw\", \"source\": \"schema.table\"}`: only `lds` \
-                 needs none"
-                    .into(),
-            );
+            let grant = problem::grant(self.connections.example());
+            let help = format!("add at least one, such as `{grant}`: only `lds` needs none");
+            let words = ("grants_empty", "the token has no grants".into(), help.into());
             match token.grants {
                 Field::Missing => self.report(at.document, at.path(), Part::Value, words),
                 _ => self.wrong(at, "grants", words),
