@@ -66,6 +66,8 @@ pub(crate) fn missing_apis<'p>(policy: &'p Policy, found: &BTreeSet<Box<str>>) -
 #[derive(Debug, Clone, Default)]
 pub struct TokenUse {
     allowed: u64,
+    /// How many of the allowed requests the policy denies now.
+    no_longer: u64,
     denied: u64,
     last: Option<Timestamp>,
     grants: Option<HashSet<u32>>,
@@ -134,6 +136,7 @@ impl Usage {
                     used.allowed += 1;
                     used.last = used.last.max(Some(at));
                     used.grants.get_or_insert_default();
+                    used.no_longer += u64::from(!unclear);
                     used.unclear |= unclear;
                 }
             }
@@ -171,7 +174,7 @@ impl Usage {
         match known.as_slice() {
             [] => Err(NoUse::OtherTokens),
             known if known.iter().all(|token| token.allowed == 0) => Err(NoUse::NothingAllowed),
-            known if known.iter().all(|token| token.has_no_grant_used()) => Err(NoUse::NothingAllowedNow),
+            known if known.iter().all(|token| token.is_denied_now()) => Err(NoUse::NothingAllowedNow),
             _ => Ok(()),
         }
     }
@@ -219,8 +222,8 @@ impl TokenUse {
     }
 
     /// Whether the policy denies every request of the token that was allowed.
-    fn has_no_grant_used(&self) -> bool {
-        self.allowed == 0 || self.grants().is_some_and(HashSet::is_empty)
+    fn is_denied_now(&self) -> bool {
+        self.allowed == self.no_longer
     }
 
     /// Returns the indexes of the grants that allowed requests; `None` if they are not known.
