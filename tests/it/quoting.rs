@@ -109,8 +109,11 @@ fn errors_of_the_registry_escape_hidden_characters() {
     check("actor", &Actor::new(HIDDEN, "2026-01-01T00:00:00Z".parse().unwrap()).unwrap_err());
     check("connection", &registry.add_connection(&ana, HIDDEN, "generic", None, false).unwrap_err());
     check("connection", &registry.add_connection(&ana, "dw", HIDDEN, None, false).unwrap_err());
-    // A name may hold characters that are not controls.
-    let name = "x \u{202e}\u{200b}y";
+    for hidden in ["x \u{202e}y", "x\u{200b}y"] {
+        check("connection", &registry.add_connection(&ana, hidden, "generic", None, false).unwrap_err());
+    }
+    // A name may hold a character that joins others, which is invisible.
+    let name = "x \u{645}\u{200c}\u{62e}";
     registry.add_connection(&ana, name, "generic", None, false).unwrap();
     check("connection", &registry.add_connection(&ana, name, "generic", None, false).unwrap_err());
     check("connection", &registry.connection(HIDDEN).unwrap_err());

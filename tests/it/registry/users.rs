@@ -193,19 +193,15 @@ fn a_new_user_does_not_look_like_another() {
     let carl = Actor::new("carl", NOW.parse().unwrap()).unwrap();
     let kind = portcullis_registry::record::ClientKind::M2m;
     registry.create_client(&carl, kind, "Night", &Urls::default()).unwrap();
-    for name in [
-        "Ana@example.com",
-        "\u{430}na@example.com",
-        "ana@example.com\u{200b}",
-        "ana@ex\u{ff41}mple.com",
-        "Carl",
-        "car1",
-        "ROOT",
-    ] {
+    for name in ["Ana@example.com", "\u{430}na@example.com", "ana@ex\u{ff41}mple.com", "Carl", "car1", "ROOT"] {
         let invited = registry.invite_user(&root(), name, Role::Developer, None);
         assert_eq!(reason(invited), "user_looks_alike", "{name:?}");
         let set = registry.set_role(&root(), name, Role::Administrator);
         assert_eq!(reason(set), "user_looks_alike", "{name:?}");
+    }
+    for name in ["ana@example.com\u{200b}", "\u{202e}ana"] {
+        let invited = registry.invite_user(&root(), name, Role::Developer, None);
+        assert_eq!(reason(invited), "invalid_value", "{name:?}");
     }
     for name in [" dora", "dora ", "\u{a0}dora"] {
         let invited = registry.invite_user(&root(), name, Role::Developer, None);

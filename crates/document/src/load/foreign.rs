@@ -126,7 +126,9 @@ impl Foreign {
                 let padding = text.iter().rev().take_while(|&&byte| byte == 0).count();
                 let text = text.get(..text.len() - padding).unwrap_or_default();
                 match padding {
-                    1.. if !text.is_empty() && !text.contains(&0) => Some(Self::Padded),
+                    1.. if !text.is_empty() && text.iter().all(|&byte| byte >= b' ' || byte.is_ascii_whitespace()) => {
+                        Some(Self::Padded)
+                    }
                     _ => start.contains(&0).then_some(Self::Binary),
                 }
             }
@@ -298,6 +300,7 @@ mod tests {
             (b"age-encryption.org/v1\n-> X25519 ", Some(Foreign::Age)),
             (b"{\"tokens\": []}\0\0\n", Some(Foreign::Padded)),
             (b"{\"tokens\": []}\n\0", Some(Foreign::Padded)),
+            (b"\x7fELF\x02\x01\0", Some(Foreign::Binary)),
             (b"%PDF-1.7\n", Some(Foreign::Pdf)),
             (b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", Some(Foreign::LfsPointer)),
             (b"id,token_sha256\na,00\n", Some(Foreign::Csv)),
