@@ -259,7 +259,7 @@ mod tests {
 
     #[test]
     fn formats_are_recognized_by_their_start() {
-        let cases: [(&[u8], Option<Foreign>); 44] = [
+        let cases: [(&[u8], Option<Foreign>); 45] = [
             (b"", None),
             (b"{\"tokens\": []}", None),
             (b"\n [{\"id\": \"a\"}]", None),
