@@ -81,7 +81,7 @@ impl FromStr for PublicUrl {
             let origin =
                 |url: PublicUrl| PublicUrl { text: url.text.get(..url.origin).unwrap_or_default().to_owned(), ..url };
             let start = text.split(is_blank).next().unwrap_or_default();
-            let meant = read_meant(&text).or_else(|| read_meant(start).filter(|_| blank.is_some()).map(origin));
+            let meant = if blank.is_some() { read_meant(start).map(origin) } else { read_meant(&text) };
             let instead = meant.map_or_else(|| "https://authz.example.com".to_owned(), |url| url.text);
             PublicUrlError { expected, found, instead }
         })
