@@ -269,7 +269,7 @@ mod tests {
         ] {
             let document = serde_json::json!([{"id": "a", "token": "s3cret-1", "allowed_apis": ["maps"], "grants": [
                 {"connection_name": "dw", "source": source}]}]);
-            let policy = portcullis_document::load::policy(&document.to_string()).unwrap();
+            let policy = portcullis_document::load::policy(document.to_string()).unwrap();
             let connection = &policy.connections()[0];
             let parsed = Name::parse(name, connection.dialect()).unwrap();
             let found = other_segments(&policy, connection, &parsed, &Followed::default()).unwrap();
