@@ -7,7 +7,7 @@ use crate::error::{Result, refused};
 use crate::record::Token;
 use crate::words::quoted;
 
-/// An edit of a token. The expiry cannot be edited: [`Registry::rotate_token`] creates a secret with a new expiry.
+/// An edit of a token. The expiry cannot be edited: a [rotation](crate::Registry::rotate_token) creates a secret with a new expiry.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TokenEdit {
     /// The new name.
